@@ -1,0 +1,77 @@
+"""The numbers: arrays in, arrays out. Nothing here knows of tensors or gradients.
+
+Each file holds one family of kernels: the formulas on top, a NumPy reference to read, then the same
+sums as loops for Numba. Imports are relative, because this folder is installed as minicnn.kernels.
+
+The families are imported when they are first used: Numba takes longer to import than all the rest.
+"""
+
+import importlib
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from .kernel import Array, Kernel, is_gpu_array
+from .memory import empty, zeros
+
+if TYPE_CHECKING:  # for editors and mypy; at run time __getattr__ does the same, later
+    from . import (
+        adam,
+        average_pool2d,
+        conv2d,
+        dropout,
+        max_pool2d,
+        relu,
+        rmsprop,
+        sgd,
+        softmax_cross_entropy,
+    )
+
+FAMILIES = (
+    "adam",
+    "average_pool2d",
+    "conv2d",
+    "dropout",
+    "max_pool2d",
+    "relu",
+    "rmsprop",
+    "sgd",
+    "softmax_cross_entropy",
+)
+
+__all__ = [
+    "FAMILIES",
+    "Array",
+    "Kernel",
+    "adam",
+    "all_kernels",
+    "average_pool2d",
+    "conv2d",
+    "dropout",
+    "empty",
+    "is_gpu_array",
+    "max_pool2d",
+    "relu",
+    "rmsprop",
+    "sgd",
+    "softmax_cross_entropy",
+    "without_gpu_version",
+    "zeros",
+]
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in FAMILIES:
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def all_kernels() -> dict[str, Kernel]:
+    """Every kernel by its name, as "conv2d.forward"."""
+    modules = (importlib.import_module(f".{family}", __name__) for family in FAMILIES)
+    found = (value for module in modules for value in vars(module).values())
+    return {kernel.name: kernel for kernel in found if isinstance(kernel, Kernel)}
+
+
+def without_gpu_version() -> list[str]:
+    """The names of the kernels whose CUDA version is not written yet."""
+    return [name for name, kernel in all_kernels().items() if kernel.gpu is None]

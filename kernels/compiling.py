@@ -1,0 +1,115 @@
+"""How kernels are compiled: once per machine, kept on disk, and not behind the user's back.
+
+Numba compiles a function when it is first called, which takes a second or so each. The machine code
+is kept in a folder of the user, so that the next process only loads it. Two traps are closed here:
+
+* Numba looks only at a function's own file to see whether its copy on disk is out of date. Our
+  kernels call functions of other files, so the folder is named after the text of all of them.
+* A copy beside the source would outlive `pip uninstall` and hide a later installation.
+"""
+
+import functools
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+from numba.core import event
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+PACKAGE = __name__.rpartition(".")[0]
+
+
+def compiled(function: Function) -> Function:
+    """Compile for one thread. Runs without the GIL, so that it can work in the background."""
+    return _njit(function, parallel=False)
+
+
+def compiled_parallel(function: Function) -> Function:
+    """Compile for all threads: the steps of a `prange` loop are shared among them.
+
+    Only the main thread may call such a function: Numba's simplest thread layer ends the process
+    when two Python threads enter parallel code at once.
+    """
+    return _njit(function, parallel=True)
+
+
+def _njit(function: Function, parallel: bool) -> Function:
+    folder = cache_folder()
+    before = numba.config.CACHE_DIR
+    if folder and not before:
+        numba.config.CACHE_DIR = str(folder)  # for our own functions only: it is put back below
+    try:
+        return numba.njit(cache=folder is not None, nogil=True, parallel=parallel)(function)
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+@functools.cache
+def cache_folder() -> Path | None:
+    """The folder for machine code: $NUMBA_CACHE_DIR, or numba/ in minicnn's own; None: unwritable.
+
+    minicnn's own folder is $MINICNN_HOME, or ~/.minicnn.
+    """
+    if numba.config.CACHE_DIR:
+        return Path(numba.config.CACHE_DIR)
+    home = Path(os.environ.get("MINICNN_HOME") or Path.home() / ".minicnn")
+    folder = home / "numba" / _fingerprint()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
+def _fingerprint() -> str:
+    """A name for the text of all kernels together."""
+    text = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+    return hashlib.sha256(text).hexdigest()[:16]
+
+
+class _Notice(event.Listener):
+    """Says on the error stream that kernels are being compiled, and when that is over.
+
+    A terminal gets one line that is rewritten for each kernel; a file gets the first line only.
+    """
+
+    def __init__(self) -> None:
+        self.depth = 0  # a kernel that calls another one compiles it on the way
+        self.said = False
+
+    def on_start(self, event: Any) -> None:
+        function = event.data["dispatcher"].py_func
+        if not function.__module__.startswith(PACKAGE):
+            return
+        self.depth += 1
+        if self.depth > 1:
+            return
+        family = function.__module__.rpartition(".")[2]
+        if sys.stderr.isatty():
+            print(
+                f"\r\x1b[Kminicnn: compiling kernels, once for this machine: {family}",
+                end=" ...",
+                file=sys.stderr,
+                flush=True,
+            )
+        elif not self.said:
+            print(
+                "minicnn: compiling kernels, once for this machine; this takes some seconds ...",
+                file=sys.stderr,
+                flush=True,
+            )
+        self.said = True
+
+    def on_end(self, event: Any) -> None:
+        if event.data["dispatcher"].py_func.__module__.startswith(PACKAGE):
+            self.depth -= 1
+            if not self.depth and sys.stderr.isatty():
+                print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+event.register("numba:compile", _Notice())

@@ -1,0 +1,56 @@
+"""A Kernel is one computation, written once per device."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[Any]  # NumPy's on the CPU, CuPy's on the GPU
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One computation in several versions; a call runs the version for the device of its arrays.
+
+    Each version is given contiguous arrays, leaves them as they are, and returns new ones; but for
+    the optimizers' kernels, which say that they update in place.
+
+    Args:
+        name: file.function, for error messages.
+        reference: plain NumPy, slow and obvious; the tests compare with it, training never runs it.
+        cpu: the Numba version.
+        gpu: launches the CUDA version; None while nobody has written it.
+    """
+
+    name: str
+    reference: Callable[..., Any]
+    cpu: Callable[..., Any]
+    gpu: Callable[..., Any] | None = None
+
+    def __call__(self, *args: Any) -> Any:
+        on_gpu = [is_gpu_array(a) for a in args if hasattr(a, "shape")]
+        if not any(on_gpu):
+            return self.cpu(*(_contiguous(a) for a in args))
+        if not all(on_gpu):
+            devices = ", ".join("GPU" if gpu else "CPU" for gpu in on_gpu)
+            raise TypeError(
+                f"{self.name}: its arrays must live on one device, but they are on {devices}. "
+                f"Move them with Tensor.to('cpu') or Tensor.to('gpu')."
+            )
+        if self.gpu is None:
+            raise NotImplementedError(
+                f"{self.name}: its GPU version is not written yet, but its arrays are on the GPU. "
+                f"Move them with Tensor.to('cpu')."
+            )
+        return self.gpu(*(_contiguous(a) for a in args))
+
+
+def is_gpu_array(x: Any) -> bool:
+    """Whether x is a CuPy array. Asks the array itself, so CuPy need not be installed."""
+    return hasattr(x, "__cuda_array_interface__")
+
+
+def _contiguous(x: Any) -> Any:
+    """`x` in C order: CUDA ignores strides, and Numba would compile anew for each layout."""
+    return x.copy("C") if hasattr(x, "flags") and not x.flags.c_contiguous else x

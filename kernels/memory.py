@@ -1,0 +1,70 @@
+"""Output memory that is used again in the next step.
+
+A training step makes the same arrays as the step before. Fresh memory comes from the operating
+system page by page, and touching a new page costs more than computing what is written to it. So
+large arrays are views of buffers that are kept; a buffer is free again as soon as no array looks
+into it, which its reference count tells.
+"""
+
+import math
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+
+from .kernel import Array
+
+SMALLEST = 1 << 16  # bytes; malloc is good at what is smaller
+KEPT = 8  # free buffers of one size that are kept
+
+_buffers: dict[int, list[Array]] = {}  # by size in bytes
+_lock = threading.Lock()
+
+
+
+def _references(buffers: list[Array]) -> list[int]:
+    return [sys.getrefcount(buffer) for buffer in buffers]
+
+
+FREE = _references([np.empty(1, np.uint8)])[0]  # of a buffer that only a list refers to
+
+
+def empty(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Make an array with arbitrary content, in memory that may have served before.
+
+    >>> import numpy as np
+    >>> empty((2, 3), np.float32).shape
+    (2, 3)
+    """
+    dtype = np.dtype(dtype)
+    size = math.prod(shape) * dtype.itemsize
+    if size < SMALLEST:
+        return np.empty(shape, dtype)
+    with _lock:
+        view = _free_buffer(size).view(dtype)  # the view counts as a reference from here on
+    return view.reshape(shape)
+
+
+def zeros(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Make an array of zeros, in memory that may have served before."""
+    array = empty(shape, dtype)
+    array.fill(0)
+    return array
+
+
+def release() -> None:
+    """Give all free buffers back to the operating system."""
+    with _lock:
+        _buffers.clear()  # those in use live on in the arrays that look into them
+
+
+def _free_buffer(size: int) -> Array:
+    buffers = _buffers.setdefault(size, [])
+    for k, references in enumerate(_references(buffers)):
+        if references == FREE:
+            return buffers[k]
+    buffer = np.empty(size, np.uint8)
+    if len(buffers) < KEPT:
+        buffers.append(buffer)
+    return buffer

@@ -1,0 +1,58 @@
+"""Rectified linear unit: cut off what is below zero.
+
+    y  = x   where x > 0, else 0      forward
+    dx = dy  where y > 0, else 0      backward
+
+NaN is not below zero, so it passes forward: a failure further up stays visible.
+
+Work:     one comparison per number; the time goes into memory.
+Threads:  one prange step owns a run of neighbouring numbers.
+Versions: NumPy reference, Numba loops. To come: CUDA (relu.cu).
+"""
+
+import numpy as np
+from numba import prange
+
+from .compiling import compiled_parallel
+from .kernel import Kernel
+from .memory import empty
+
+RUN = 1 << 14  # numbers per prange step: enough to outweigh starting it
+
+
+def _forward_reference(x):
+    return np.where(x < 0, 0, x)
+
+
+def _backward_reference(dy, y):
+    return np.where(y > 0, dy, 0)
+
+
+@compiled_parallel
+def _forward_loops(x, y):
+    for run in prange((x.size + RUN - 1) // RUN):
+        for k in range(run * RUN, min((run + 1) * RUN, x.size)):
+            y[k] = 0 if x[k] < 0 else x[k]
+
+
+@compiled_parallel
+def _backward_loops(dy, y, dx):
+    for run in prange((dy.size + RUN - 1) // RUN):
+        for k in range(run * RUN, min((run + 1) * RUN, dy.size)):
+            dx[k] = dy[k] if y[k] > 0 else 0
+
+
+def _forward_cpu(x):
+    y = empty(x.shape, x.dtype)
+    _forward_loops(x.reshape(-1), y.reshape(-1))
+    return y
+
+
+def _backward_cpu(dy, y):
+    dx = empty(dy.shape, dy.dtype)
+    _backward_loops(dy.reshape(-1), y.reshape(-1), dx.reshape(-1))
+    return dx
+
+
+forward = Kernel("relu.forward", reference=_forward_reference, cpu=_forward_cpu)
+backward = Kernel("relu.backward", reference=_backward_reference, cpu=_backward_cpu)

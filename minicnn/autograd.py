@@ -1,0 +1,482 @@
+"""Reverse-mode differentiation: Tensor, Op and grad(). No particular op is named here.
+
+An op's `forward` computes numbers; its `backward` writes a formula. Formulas are made of ops again,
+so that a gradient can itself be differentiated, to any order.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from minicnn.backend import Array, array_module, floatx, kernels
+from minicnn.locking import hold, release
+
+Axis: TypeAlias = "int | tuple[int, ...] | None"
+
+_recording = True
+_births = itertools.count()
+_watchers: list[Watcher] = []
+
+
+@contextmanager
+def _record(on: bool) -> Iterator[None]:
+    global _recording
+    before, _recording = _recording, on
+    try:
+        yield
+    finally:
+        _recording = before
+
+
+def no_grad() -> AbstractContextManager[None]:
+    """Open a block whose results remember no ops: they take less memory, but have no gradient.
+
+    >>> x = Tensor(3.0, requires_grad=True)
+    >>> with no_grad():
+    ...     print((x * x).requires_grad)
+    False
+    """
+    return _record(False)
+
+
+class Watcher:
+    """Sees every op go forward and backward. Override what you need; see watch()."""
+
+    def before_forward(self, op: Op, inputs: tuple[Tensor, ...]) -> None:
+        """`op` is about to compute its output from `inputs`."""
+
+    def after_forward(self, op: Op, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        """`op` has computed `output`."""
+
+    def before_backward(self, op: Op, dy: Tensor) -> None:
+        """`op` is about to compute the gradients for its inputs from that for its output."""
+
+    def after_backward(self, op: Op, dy: Tensor, dxs: tuple[Any, ...]) -> None:
+        """`op` has returned `dxs`, one gradient (or None) for each of its inputs."""
+
+
+@contextmanager
+def watch(watcher: Watcher) -> Iterator[None]:
+    """Open a block in which `watcher` is told of every op.
+
+    >>> class Names(Watcher):
+    ...     def after_forward(self, op, inputs, output):
+    ...         print(type(op).__name__)
+    >>> with watch(Names()):
+    ...     y = Tensor(2.0) * Tensor(3.0)
+    Multiply
+    """
+    _watchers.append(watcher)
+    try:
+        yield
+    finally:
+        _watchers.remove(watcher)
+
+
+class Tensor:
+    """An array that remembers the op that made it.
+
+    A tensor is == to nothing but itself, so that tensors can be the keys of a dict. Comparisons
+    with < and > give plain arrays of truth values, which have no gradient.
+
+    Args:
+        data: an array, which keeps its dtype; or a number or nested lists, whose floating point
+            numbers become floatx(), float32 unless that was changed.
+        requires_grad: whether a gradient for this tensor is wanted. The result of an op wants one
+            as soon as one of its inputs does.
+
+    Raises:
+        TypeError: a gradient is wanted, but data is not floating point.
+
+    >>> x = Tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    Tensor([2. 4.])
+    """
+
+    __slots__ = ("__weakref__", "born", "data", "grad", "logits", "op", "requires_grad")
+    __array_ufunc__ = None  # so that `array * tensor` calls Tensor.__rmul__
+
+    def __init__(self, data: Any, requires_grad: bool = False) -> None:
+        self.data: Array = data if type(data) is np.ndarray else _as_array(data)
+        if requires_grad and self.data.dtype.kind != "f":
+            raise TypeError(
+                f"Tensor: only floating point numbers have gradients, but data is "
+                f"{self.data.dtype}. Convert it first: data.astype('float32')."
+            )
+        self.requires_grad = requires_grad
+        self.grad: Tensor | None = None
+        self.op: Op | None = None  # None for a leaf, which was given and not computed
+        self.born = next(_births)
+        self.logits: Tensor | None = None  # what a softmax or sigmoid was given; see losses.py
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The number of elements along each axis."""
+        return self.data.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self.data.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the elements."""
+        return self.data.dtype
+
+    @property
+    def T(self) -> Tensor:
+        """This tensor with its axes in reverse order."""
+        return ops.transpose(self)
+
+    def __repr__(self) -> str:
+        return f"Tensor({self.data})"
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.array(self.numpy(), dtype, copy=copy)
+
+    def item(self) -> Any:
+        """The only element, as a Python number."""
+        return self.data.item()
+
+    def numpy(self) -> Array:
+        """The data as a NumPy array; not a copy, if it lives on the CPU."""
+        return self.data.get() if kernels.is_gpu_array(self.data) else self.data
+
+    def detach(self) -> Tensor:
+        """A tensor of the same data that remembers no op and requires no gradient."""
+        return Tensor(self.data)
+
+    def to(self, device: str) -> Tensor:
+        """A tensor of the same numbers on `device`, "cpu" or "gpu", detached from this one."""
+        if device == "cpu":
+            return Tensor(self.numpy(), self.requires_grad)
+        if device != "gpu":
+            raise ValueError(f"Tensor.to: wants 'cpu' or 'gpu', but got {device!r}.")
+        import cupy
+
+        return Tensor(cupy.asarray(self.data), self.requires_grad)
+
+    def backward(self, seed: Tensor | None = None) -> None:
+        """Add the gradient of this tensor to the `.grad` of every leaf it was computed from.
+
+        Args:
+            seed: the gradient for this tensor, of its shape; 1 where it is a single number.
+
+        Raises:
+            ValueError: this tensor requires no gradient, or the seed is missing or does not fit.
+        """
+        if not self.requires_grad:
+            raise ValueError(
+                "Tensor.backward: nothing that this tensor was computed from requires a gradient. "
+                "Make a leaf with Tensor(data, requires_grad=True), outside of no_grad()."
+            )
+        leaves = [tensor for tensor in _history(self) if tensor.op is None]
+        for leaf, dleaf in zip(leaves, grad(self, leaves, seed), strict=True):
+            leaf.grad = dleaf if leaf.grad is None else leaf.grad + dleaf
+
+    def __neg__(self) -> Tensor:
+        return ops.negative(self)
+
+    def __abs__(self) -> Tensor:
+        return ops.abs(self)
+
+    def __add__(self, other: Operand) -> Tensor:
+        return ops.add(self, other)
+
+    def __radd__(self, other: Operand) -> Tensor:
+        return ops.add(other, self)
+
+    def __sub__(self, other: Operand) -> Tensor:
+        return ops.subtract(self, other)
+
+    def __rsub__(self, other: Operand) -> Tensor:
+        return ops.subtract(other, self)
+
+    def __mul__(self, other: Operand) -> Tensor:
+        return ops.multiply(self, other)
+
+    def __rmul__(self, other: Operand) -> Tensor:
+        return ops.multiply(other, self)
+
+    def __truediv__(self, other: Operand) -> Tensor:
+        return ops.divide(self, other)
+
+    def __rtruediv__(self, other: Operand) -> Tensor:
+        return ops.divide(other, self)
+
+    def __pow__(self, exponent: Operand) -> Tensor:
+        return ops.power(self, exponent)
+
+    def __rpow__(self, base: Operand) -> Tensor:
+        return ops.power(base, self)
+
+    def __matmul__(self, other: Tensor | Array) -> Tensor:
+        return ops.matmul(self, other)
+
+    def __rmatmul__(self, other: Array) -> Tensor:
+        return ops.matmul(other, self)
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return ops.getitem(self, index)
+
+    def __lt__(self, other: Operand) -> Array:
+        return self.data < _data(other)
+
+    def __le__(self, other: Operand) -> Array:
+        return self.data <= _data(other)
+
+    def __gt__(self, other: Operand) -> Array:
+        return self.data > _data(other)
+
+    def __ge__(self, other: Operand) -> Array:
+        return self.data >= _data(other)
+
+    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Add up along `axis`; see ops.sum."""
+        return ops.sum(self, axis, keepdims)
+
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Average along `axis`; see ops.mean."""
+        return ops.mean(self, axis, keepdims)
+
+    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Keep the largest along `axis`; see ops.max."""
+        return ops.max(self, axis, keepdims)
+
+    def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """Keep the smallest along `axis`; see ops.min."""
+        return ops.min(self, axis, keepdims)
+
+    def var(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """The mean squared distance from the mean along `axis`; see ops.variance."""
+        return ops.variance(self, axis, keepdims)
+
+    def reshape(self, *shape: Any) -> Tensor:
+        """The same numbers in another shape, given as one tuple or as several numbers."""
+        return ops.reshape(self, shape[0] if len(shape) == 1 else shape)
+
+    def transpose(self, *axes: Any) -> Tensor:
+        """Permute the axes, given as one tuple or as several numbers; none reverses them."""
+        return ops.transpose(self, axes[0] if len(axes) == 1 else axes or None)
+
+    def astype(self, dtype: Any) -> Tensor:
+        """The same numbers in another floating point type; see ops.cast."""
+        return ops.cast(self, dtype)
+
+
+Operand: TypeAlias = "Tensor | Array | float"
+Gradients: TypeAlias = "Tensor | tuple[Tensor | None, ...]"
+
+
+def _as_array(data: Any) -> Array:
+    if hasattr(data, "dtype"):  # an array of NumPy or CuPy, or a NumPy number
+        return data if kernels.is_gpu_array(data) else np.asarray(data)
+    array = np.asarray(data)
+    return array.astype(floatx()) if array.dtype == np.float64 else array
+
+
+def _data(x: Operand) -> Any:
+    return x.data if isinstance(x, Tensor) else x
+
+
+class Op:
+    """One step of a computation: `forward` computes numbers, `backward` writes a formula.
+
+    forward(*arrays) makes one array out of the arrays of the inputs. backward(dy) returns the
+    gradients for the inputs, a tuple if there are several, computed from dy, the gradient for the
+    output, and from `self.inputs` and `self.output`: tensors all of them, combined by ops. It may
+    return None for an input that requires no gradient.
+
+    What has a gradient is an argument of the call; all else is a setting of the constructor. An op
+    object serves one call. The arrays it was given and has returned are read-only while it lives.
+    """
+
+    forward: Callable[..., Array]
+    inputs: tuple[Tensor, ...] = ()
+    _held: tuple[Array, ...] = ()
+
+    def backward(self, dy: Tensor, /) -> Gradients:
+        raise NotImplementedError(f"{type(self).__name__} has no gradient: it defines no backward.")
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        if self.inputs:
+            name = type(self).__name__
+            raise RuntimeError(f"{name}: this object was called before. Make a new one per call.")
+        for x in inputs:
+            if not isinstance(x, Tensor):
+                raise TypeError(
+                    f"{type(self).__name__}: wants tensors, but got {type(x).__name__}: "
+                    f"wrap it in Tensor(...)."
+                )
+        for watcher in _watchers:
+            watcher.before_forward(self, inputs)
+        output = Tensor(self.forward(*[x.data for x in inputs]))
+        if _recording and any([x.requires_grad for x in inputs]):
+            self._remember(inputs, output)
+        for watcher in _watchers:
+            watcher.after_forward(self, inputs, output)
+        return output
+
+    def _remember(self, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        output.requires_grad, output.op = True, self
+        self.inputs = inputs
+        self._output = weakref.ref(output)  # weak: output -> op -> output would be a cycle
+        self._held = (*[x.data for x in inputs], output.data)
+        for array in self._held:
+            hold(array)
+
+    def __del__(self) -> None:
+        for array in self._held:
+            release(array)
+
+    @property
+    def output(self) -> Tensor:
+        """The tensor that the call returned; alive as long as something computed from it is."""
+        output = self._output()
+        assert output is not None
+        return output
+
+
+def grad(
+    output: Tensor,
+    inputs: Sequence[Tensor],
+    seed: Tensor | None = None,
+    create_graph: bool = False,
+) -> list[Tensor]:
+    """Compute the gradient of `output` with respect to each of `inputs`.
+
+    Args:
+        output: usually the loss.
+        inputs: tensors that require a gradient.
+        seed: the gradient for `output` itself, of its shape; 1 where `output` is a single number.
+        create_graph: whether to record this computation, so that the gradients have gradients too.
+
+    Returns:
+        One tensor per input, of its shape; zeros for an input that `output` does not depend on.
+
+    Raises:
+        ValueError: an input requires no gradient, or the seed is missing or of the wrong shape.
+        RuntimeError: a tensor was given new data after an op had used it.
+
+    >>> x = Tensor(3.0, requires_grad=True)
+    >>> (dx,) = grad(x**3, [x], create_graph=True)
+    >>> dx.item(), grad(dx, [x])[0].item()
+    (27.0, 18.0)
+    """
+    xp = array_module(output.data)
+    for k, x in enumerate(inputs):
+        if not x.requires_grad:
+            raise ValueError(
+                f"grad: input {k} requires no gradient. Make it a Tensor(data, requires_grad=True)."
+            )
+    if seed is None and output.data.size != 1:
+        raise ValueError(
+            f"grad: output has shape {output.shape}, but a gradient is taken of a single number. "
+            f"Take the mean of output, or give a seed of its shape."
+        )
+    dy = Tensor(xp.ones_like(output.data)) if seed is None else seed
+    if dy.shape != output.shape:
+        raise ValueError(f"grad: seed has shape {dy.shape}, but output has shape {output.shape}.")
+    if create_graph and not dy.requires_grad:
+        dy = Tensor(dy.data, requires_grad=True)  # then all gradients require one; see _checked
+
+    wanted, found, growing = set(inputs), {}, {output: dy}
+    with _record(create_graph):
+        for tensor in _history(output):
+            dy = growing.pop(tensor)  # complete, because all uses of the tensor came before it
+            if tensor in wanted:
+                found[tensor] = dy
+            if tensor.op:
+                for x, dx in _gradients(tensor.op, dy):
+                    growing[x] = growing[x] + dx if x in growing else dx
+    return [found[x] if x in found else Tensor(xp.zeros_like(x.data)) for x in inputs]
+
+
+def _history(output: Tensor) -> list[Tensor]:
+    """`output` and all it was computed from that requires a gradient, the latest born first.
+
+    A result is born after its inputs, so every tensor comes after all the results it was used for.
+    This is a loop and not a recursion, because a deep network would exceed Python's limit.
+    """
+    seen, todo = {output}, [output]
+    while todo:
+        op = todo.pop().op
+        for x in op.inputs if op else ():
+            if x.requires_grad and x not in seen:
+                seen.add(x)
+                todo.append(x)
+    return sorted(seen, key=lambda tensor: tensor.born, reverse=True)
+
+
+def _gradients(op: Op, dy: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Each input of `op` that requires a gradient, with what op.backward(dy) returned for it."""
+    for k, (x, array) in enumerate(zip(op.inputs, op._held, strict=False)):
+        if x.data is not array:
+            raise RuntimeError(
+                f"{type(op).__name__}.backward: {_input_name(op, k)} was given new data after the "
+                f"op had used it, so its gradient would be wrong. Compute the output anew."
+            )
+    for watcher in _watchers:
+        watcher.before_backward(op, dy)
+    dxs = op.backward(dy)
+    dxs = dxs if isinstance(dxs, tuple) else (dxs,)
+    for watcher in _watchers:
+        watcher.after_backward(op, dy, dxs)
+    if len(dxs) != len(op.inputs):
+        raise ValueError(
+            f"{type(op).__name__}.backward: returned {len(dxs)} gradients, but the op has "
+            f"{len(op.inputs)} inputs."
+        )
+    for k, (x, dx) in enumerate(zip(op.inputs, dxs, strict=True)):
+        if x.requires_grad:
+            yield x, _checked(dx, op, k)
+
+
+def _checked(dx: Any, op: Op, k: int) -> Tensor:
+    """`dx` itself, if it can be the gradient for input number k of `op`."""
+    error: type[Exception] = NotImplementedError
+    if dx is None:
+        problem = "is missing"
+    elif not isinstance(dx, Tensor):
+        error, problem = TypeError, f"must be a Tensor, but is {type(dx).__name__}"
+    elif dx.shape != op.inputs[k].shape:
+        error, problem = ValueError, f"has shape {dx.shape}, the input has {op.inputs[k].shape}"
+    elif _recording and not dx.requires_grad:
+        problem = "has no gradient itself; write it with ops on tensors, not with arrays"
+    else:
+        return dx
+    raise error(f"{type(op).__name__}.backward: the gradient for {_input_name(op, k)}, {problem}.")
+
+
+def _input_name(op: Op, k: int) -> str:
+    names = list(inspect.signature(op.forward).parameters)
+    return f"input {k}, {names[min(k, len(names) - 1)]}"  # forward(self, *xs): one name for all
+
+
+from minicnn import ops  # noqa: E402  at the bottom: Tensor needs ops, and every op needs Tensor

@@ -1,0 +1,45 @@
+"""Installs minicnn, and the folder kernels/ as the package minicnn.kernels."""
+
+from pathlib import Path
+
+from setuptools import setup
+
+CUPY = ">=14.0,<15"  # exactly one of cuda12 and cuda13: both install a package named cupy
+TEST = ["pytest>=8", "pillow"]
+
+setup(
+    name="minicnn",
+    version="0.1.0",
+    description="A deep learning framework to read to the bottom: Keras outside, Numba and CUDA inside",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.10",
+    install_requires=["numpy>=2.0", "numba>=0.60", "matplotlib>=3.8", "h5py>=3.11"],
+    extras_require={
+        "cuda12": [f"cupy-cuda12x{CUPY}", "cuda-toolkit[cublas,cudart,nvrtc]==12.*"],
+        "cuda13": [f"cupy-cuda13x{CUPY}", "cuda-toolkit[cublas,cudart,nvrtc]==13.*"],
+        "test": TEST,
+        "dev": [*TEST, "ruff>=0.9", "mypy>=1.14", "scipy"],
+        "bench": ["torch>=2.4", "keras>=3.10"],
+    },
+    packages=[
+        "minicnn",
+        "minicnn.cli",
+        "minicnn.datasets",
+        "minicnn.kernels",
+        "minicnn.layers",
+        "minicnn.models",
+        "minicnn.ops",
+        "minicnn.utils",
+    ],
+    package_dir={"minicnn": "minicnn", "minicnn.kernels": "kernels"},  # see minicnn/backend.py
+    package_data={"minicnn": ["py.typed"], "minicnn.kernels": ["*.cu"]},
+    entry_points={"console_scripts": ["minicnn = minicnn.cli:main"]},
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Education",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
