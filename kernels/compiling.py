@@ -12,7 +12,8 @@ import functools
 import hashlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,13 +39,31 @@ def compiled_parallel(function: Function) -> Function:
     return _njit(function, parallel=True)
 
 
+def compiled_for_address(signature: Any, function: Callable[..., Any]) -> Any:
+    """Compile for a fixed signature of C types; the result has an `.address` to call it by."""
+    with _our_cache() as cache:
+        return numba.cfunc(signature, cache=cache)(function)
+
+
 def _njit(function: Function, parallel: bool) -> Function:
-    folder = cache_folder()
+    with _our_cache() as cache:
+        # "numpy": x / 0 is infinite; to look out for it would keep loops from being vectorised
+        options = {"cache": cache, "nogil": True, "error_model": "numpy"}
+        return numba.njit(parallel=parallel, **options)(function)
+
+
+@contextmanager
+def _our_cache() -> Iterator[bool]:
+    """Point Numba to our folder while it is told to keep one of our functions, and only then.
+
+    Yields whether there is such a folder.
+    """
     before = numba.config.CACHE_DIR
-    if folder and not before:
-        numba.config.CACHE_DIR = str(folder)  # for our own functions only: it is put back below
+    folder = cache_folder()
+    if folder:
+        numba.config.CACHE_DIR = str(folder)
     try:
-        return numba.njit(cache=folder is not None, nogil=True, parallel=parallel)(function)
+        yield folder is not None
     finally:
         numba.config.CACHE_DIR = before
 

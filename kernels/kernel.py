@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
 import numpy.typing as npt
 
 Array: TypeAlias = npt.NDArray[Any]  # NumPy's on the CPU, CuPy's on the GPU
@@ -31,7 +32,7 @@ class Kernel:
     def __call__(self, *args: Any) -> Any:
         on_gpu = [is_gpu_array(a) for a in args if hasattr(a, "shape")]
         if not any(on_gpu):
-            return self.cpu(*(_contiguous(a) for a in args))
+            return self.cpu(*(_given(a) for a in args))
         if not all(on_gpu):
             devices = ", ".join("GPU" if gpu else "CPU" for gpu in on_gpu)
             raise TypeError(
@@ -43,7 +44,7 @@ class Kernel:
                 f"{self.name}: its GPU version is not written yet, but its arrays are on the GPU. "
                 f"Move them with Tensor.to('cpu')."
             )
-        return self.gpu(*(_contiguous(a) for a in args))
+        return self.gpu(*(_given(a) for a in args))
 
 
 def is_gpu_array(x: Any) -> bool:
@@ -51,6 +52,25 @@ def is_gpu_array(x: Any) -> bool:
     return hasattr(x, "__cuda_array_interface__")
 
 
-def _contiguous(x: Any) -> Any:
-    """`x` in C order: CUDA ignores strides, and Numba would compile anew for each layout."""
-    return x.copy("C") if hasattr(x, "flags") and not x.flags.c_contiguous else x
+def _given(x: Any) -> Any:
+    """`x` as every version may expect it: in C order, and for Numba writeable.
+
+    CUDA ignores strides. Numba would compile anew for each layout, and once more for arrays that are
+    read-only because a graph holds them; the kernels promise to leave them alone.
+    """
+    if not hasattr(x, "flags"):
+        return x
+    if not x.flags.c_contiguous:
+        return x.copy("C")
+    if isinstance(x, np.ndarray) and not x.flags.writeable:
+        return np.asarray(_Unlocked(x))
+    return x
+
+
+class _Unlocked:
+    """The same memory, said to be writeable."""
+
+    def __init__(self, array: Array) -> None:
+        self.array = array  # whoever looks into its memory must keep it alive
+        address = (array.ctypes.data, False)
+        self.__array_interface__ = {**array.__array_interface__, "data": address}

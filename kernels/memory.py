@@ -1,9 +1,11 @@
-"""Output memory that is used again in the next step.
+"""Output memory that is used again in the next step, and begins where a vector register likes it.
 
 A training step makes the same arrays as the step before. Fresh memory comes from the operating
 system page by page, and touching a new page costs more than computing what is written to it. So
 large arrays are views of buffers that are kept; a buffer is free again as soon as no array looks
 into it, which its reference count tells.
+
+A vector that straddles two lines of the cache takes two loads, so arrays begin at a line.
 """
 
 import math
@@ -15,12 +17,12 @@ import numpy as np
 
 from .kernel import Array
 
+LINE = 64  # bytes of a cache line, and of the widest vector register
 SMALLEST = 1 << 16  # bytes; malloc is good at what is smaller
 KEPT = 8  # free buffers of one size that are kept
 
 _buffers: dict[int, list[Array]] = {}  # by size in bytes
 _lock = threading.Lock()
-
 
 
 def _references(buffers: list[Array]) -> list[int]:
@@ -34,13 +36,14 @@ def empty(shape: tuple[int, ...], dtype: Any) -> Array:
     """Make an array with arbitrary content, in memory that may have served before.
 
     >>> import numpy as np
-    >>> empty((2, 3), np.float32).shape
-    (2, 3)
+    >>> a = empty((2, 3), np.float32)
+    >>> a.shape, a.ctypes.data % LINE
+    ((2, 3), 0)
     """
     dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize
     if size < SMALLEST:
-        return np.empty(shape, dtype)
+        return _aligned(size).view(dtype).reshape(shape)
     with _lock:
         view = _free_buffer(size).view(dtype)  # the view counts as a reference from here on
     return view.reshape(shape)
@@ -64,7 +67,18 @@ def _free_buffer(size: int) -> Array:
     for k, references in enumerate(_references(buffers)):
         if references == FREE:
             return buffers[k]
-    buffer = np.empty(size, np.uint8)
+    buffer = _aligned(size)
     if len(buffers) < KEPT:
         buffers.append(buffer)
     return buffer
+
+
+def _aligned(size: int) -> Array:
+    """`size` bytes that begin at a cache line.
+
+    NumPy makes a view of a view refer to the array that owns the memory; so that references to
+    this one can be counted, it must own what it shows: it is made anew from a memoryview.
+    """
+    wide = np.empty(size + LINE, np.uint8)
+    begin = -wide.ctypes.data % LINE
+    return np.frombuffer(memoryview(wide)[begin : begin + size], np.uint8)

@@ -4,6 +4,8 @@ NumPy itself then refuses the in-place edit, with "assignment destination is rea
 line that would have made a gradient silently wrong.
 """
 
+from contextlib import suppress
+
 import numpy as np
 
 from minicnn.backend import Array
@@ -35,4 +37,5 @@ def release(array: Array) -> None:
         _holders[key] = holders - 1
     else:
         del _holders[key]
-        array.flags.writeable = True
+        with suppress(ValueError):  # a view, while the array that it looks into is held: it stays
+            array.flags.writeable = True

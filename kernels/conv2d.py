@@ -1,0 +1,129 @@
+"""Convolution of NHWC images, and the two sums that lead back from its output.
+
+All three add up products over the same n, i, j, p, q, c, f:
+
+    y[n,i,j,f]  = sum of  x[n,h,w,c] * weight[p,q,c,f]   over p, q, c         forward
+    dx[n,h,w,c] = sum of dy[n,i,j,f] * weight[p,q,c,f]   over i, j, p, q, f   input_grad
+    dw[p,q,c,f] = sum of dy[n,i,j,f] * x[n,h,w,c]        over n, i, j         weight_grad
+
+    where  h = s*i + d*p - top  and  w = t*j + e*q - left;  outside the image x is 0.
+
+N images of H x W pixels and C channels; F filters of P x Q pixels, whose rows lie d and whose
+columns lie e pixels apart. The window stands at I x J places, strides = (s, t) apart, on images with
+padding = ((top, bottom), (left, right)) around them. With several groups, the channels and the
+filters are cut into as many blocks, and block g of the filters sees block g of the channels only:
+weight is (P, Q, C / groups, F). `forward` adds a bias and cuts off below zero on the way, because
+the numbers are in the registers anyway.
+
+Work:     N*I*J * P*Q * C*F / groups multiplications each.
+Threads:  sweep.py says who owns what.
+Versions: NumPy reference, register tiles (sweep.py, simd.py). To come: CUDA (conv2d.cu).
+"""
+
+import numpy as np
+
+from .kernel import Kernel
+from .memory import empty, zeros
+from .sweep import Geometry, correlate, sweep
+
+
+def _windows(x, P, Q, strides, padding, dilation):  # (N, I, J, C, P, Q)
+    (s, t), (d, e) = strides, dilation
+    extent = (d * (P - 1) + 1, e * (Q - 1) + 1)
+    bordered = np.pad(x, ((0, 0), *padding, (0, 0)))
+    views = np.lib.stride_tricks.sliding_window_view(bordered, extent, axis=(1, 2))
+    return views[:, ::s, ::t, :, ::d, ::e]
+
+
+def _forward_reference(x, weight, bias, relu, strides, padding, dilation, groups):
+    P, Q, _, _ = weight.shape
+    windows = _windows(x, P, Q, strides, padding, dilation)
+    blocks = zip(np.split(windows, groups, axis=3), np.split(weight, groups, axis=3), strict=True)
+    y = np.concatenate([np.einsum("nijcpq,pqcf->nijf", v, w) for v, w in blocks], axis=3)
+    y = y if bias is None else y + bias
+    return np.where(y < 0, 0, y).astype(x.dtype) if relu else y
+
+
+def _input_grad_reference(dy, weight, x_shape, strides, padding, dilation, groups):
+    N, H, W, C = x_shape
+    P, Q, _, _ = weight.shape
+    _, I, J, _ = dy.shape
+    (s, t), ((top, bottom), (left, right)), (d, e) = strides, padding, dilation
+    bordered = np.zeros((N, top + H + bottom, left + W + right, C), dy.dtype)
+    blocks = list(zip(np.split(dy, groups, axis=3), np.split(weight, groups, axis=3), strict=True))
+    for p, q in np.ndindex(P, Q):  # weight[p, q] meets every s-th row and every t-th column
+        met = bordered[:, d * p : d * p + s * I : s, e * q : e * q + t * J : t]
+        met += np.concatenate([block @ w[p, q].T for block, w in blocks], axis=3)
+    return bordered[:, top : top + H, left : left + W]
+
+
+def _weight_grad_reference(x, dy, weight_shape, strides, padding, dilation, groups):
+    P, Q, _, _ = weight_shape
+    windows = _windows(x, P, Q, strides, padding, dilation)
+    blocks = zip(np.split(windows, groups, axis=3), np.split(dy, groups, axis=3), strict=True)
+    return np.concatenate([np.einsum("nijcpq,nijf->pqcf", v, b) for v, b in blocks], axis=3)
+
+
+def _forward_cpu(x, weight, bias, relu, strides, padding, dilation, groups):
+    N, H, W, C = x.shape
+    P, Q, K, F = weight.shape
+    (s, t), ((top, bottom), (left, right)), (d, e) = strides, padding, dilation
+    I = (top + H + bottom - d * (P - 1) - 1) // s + 1
+    J = (left + W + right - e * (Q - 1) - 1) // t + 1
+    y = empty((N, I, J, F), x.dtype)
+    size = (N, H, W, C, P, Q, K, F // groups, I, J)
+    steps = (I * J * F, J * F, F)  # of y: image, row, pixel
+    g = Geometry(*size, s, t, d, e, top, left, groups, *steps)
+    filters = weight.reshape(P, Q, K, groups, F // groups).transpose(3, 0, 1, 2, 4)
+    sweep(x, filters, bias, y, 0.0 if relu else -np.inf, g)
+    return y
+
+
+def _input_grad_cpu(dy, weight, x_shape, strides, padding, dilation, groups):
+    """A sweep over dy for every phase: the pixels of x that meet the same cells of the window.
+
+    With strides (s, t), row h of x meets only the window rows p with  h + top - p  a multiple of s.
+    Those h lie s apart, and so do those p; between the two stands an ordinary convolution with
+    stride 1 and the filters turned around:
+
+        dx[s*i + a] = sum over u of  dy[i + shift - u] * weight[r + s*u],   r = (a + top) mod s
+    """
+    (s, t), ((top, _), (left, _)), (d, e) = strides, padding, dilation
+    P, Q, _, _ = weight.shape
+    phases = [(a, b) for a in range(min(s, x_shape[1])) for b in range(min(t, x_shape[2]))]
+    all_met = s <= P and t <= Q
+    dx = empty(x_shape, dy.dtype) if all_met else zeros(x_shape, dy.dtype)
+    for a, b in phases:
+        met = weight[(a + top) % s :: s, (b + left) % t :: t]
+        if met.size:
+            shift = ((a + top) // s, (b + left) // t)
+            _input_grad_phase(dy, met, dx, (a, b), shift, strides, dilation, groups)
+    return dx
+
+
+def _input_grad_phase(dy, weight, dx, phase, shift, strides, dilation, groups):
+    N, I, J, F = dy.shape
+    _, H, W, C = dx.shape
+    P, Q, K, _ = weight.shape
+    (a, b), (s, t), (d, e) = phase, strides, dilation
+    turned = weight[::-1, ::-1].reshape(P, Q, K, groups, F // groups).transpose(3, 0, 1, 4, 2)
+    size = (N, I, J, F, P, Q, F // groups, K, -(-(H - a) // s), -(-(W - b) // t))
+    top, left = d * (P - 1) - shift[0], e * (Q - 1) - shift[1]
+    steps = (H * W * C, s * W * C, t * C, (a * W + b) * C)  # of dx: image, row, pixel, first
+    g = Geometry(*size, 1, 1, d, e, top, left, groups, *steps)
+    sweep(dy, turned, None, dx, -np.inf, g)
+
+
+def _weight_grad_cpu(x, dy, weight_shape, strides, padding, dilation, groups):
+    P, Q, K, F = weight_shape
+    _, I, J, _ = dy.shape
+    (s, t), ((top, _), (left, _)), (d, e) = strides, padding, dilation
+    dw = empty(weight_shape, x.dtype)
+    size = (*x.shape, P, Q, K, F // groups, I, J)
+    correlate(x, dy, dw, Geometry(*size, s, t, d, e, top, left, groups))
+    return dw
+
+
+forward = Kernel("conv2d.forward", reference=_forward_reference, cpu=_forward_cpu)
+input_grad = Kernel("conv2d.input_grad", reference=_input_grad_reference, cpu=_input_grad_cpu)
+weight_grad = Kernel("conv2d.weight_grad", reference=_weight_grad_reference, cpu=_weight_grad_cpu)

@@ -1,0 +1,342 @@
+"""Register tiles: the innermost loop of convolution, written for the vector registers of the CPU.
+
+A tile of the output, PIXELS positions times VECTORS * LANES filters, stays in registers for a whole
+sum, while its factors stream by:
+
+    for a, b, k in the three nested loops of a sum:
+        for v:     load     filter[v]  = w[at_w : at_w + LANES]                 one load for all pixels
+        for m:     load     pixel      = x[at_x + m*x_pixel + a*x_a + b*x_b + k*x_k]
+        for m, v:  sum[m, v]          += pixel * filter[v]                      a multiply-add each
+
+Loops that LLVM vectorises by itself keep their sums in memory, so that every multiply-add also
+loads and stores; they reach a fraction of the speed. Here PIXELS + VECTORS loads feed
+PIXELS * VECTORS multiply-adds. The price is that we write LLVM's instructions by hand: `@intrinsic`
+lets a Numba function call a piece of LLVM code as if it were a function. `_tile_in_python` says in
+Python what the piece does; it runs where NUMBA_DISABLE_JIT=1 switches the compiler off.
+
+A tile must fit into the registers: PIXELS * VECTORS sums + VECTORS filters + 1 pixel.
+
+    registers                        16 (SSE, AVX2)     32 (AVX-512, NEON)
+    1 vector  wide                   14 pixels          14 pixels
+    2 vectors wide                    6 pixels          14 pixels
+    4 vectors wide                    2 pixels           6 pixels
+
+All these and every smaller number of pixels are compiled into one `switch`. Nothing else depends on
+the CPU; sizes and steps are run-time arguments, so that one compiled kernel serves every layer.
+"""
+
+import functools
+
+import llvmlite.binding as llvm
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from .compiling import compiled_for_address
+
+INT = ir.IntType(64)
+WIDTHS = (1, 2, 4)  # vectors side by side
+MOST_PIXELS = 14
+SHARED = 4  # pixels that are reached from one pointer, where several are needed
+
+
+def _vector_registers():
+    """(bytes in a vector register, number of registers), as the compiler sees this CPU.
+
+    Asking for its features by name would miss NUMBA_CPU_NAME and the compiler's own preferences, so
+    we let it translate a sum of 64-byte vectors and look which registers it took.
+    """
+    host, asked = llvm.get_host_cpu_name(), numba.config.CPU_NAME
+    cpu = host if asked in (None, "", "host") else asked
+    features = numba.config.CPU_FEATURES
+    if features is None:
+        features = llvm.get_host_cpu_features().flatten() if cpu == host else ""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    machine = llvm.Target.from_default_triple().create_target_machine(cpu=cpu, features=features)
+
+    vector = ir.VectorType(ir.FloatType(), 16)
+    module = ir.Module()
+    module.triple = llvm.get_default_triple()
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [vector.as_pointer()]), "probe")
+    builder = ir.IRBuilder(function.append_basic_block())
+    value = builder.load(function.args[0])
+    builder.store(builder.fadd(value, value), function.args[0])
+    builder.ret_void()
+
+    assembly = machine.emit_assembly(llvm.parse_assembly(str(module)))
+    for register, size, count in (("zmm", 64, 32), ("ymm", 32, 16), ("xmm", 16, 16)):
+        if register in assembly:
+            return size, count
+    return 16, 32  # NEON
+
+
+VECTOR_BYTES, REGISTERS = _vector_registers()
+
+
+def lanes(dtype):
+    """How many numbers of `dtype` fit into one vector register."""
+    return VECTOR_BYTES // np.dtype(dtype).itemsize
+
+
+def most_pixels(width):
+    """How many pixels a tile of `width` vectors can have without running out of registers."""
+    return min(MOST_PIXELS, (REGISTERS - width - 1) // width)
+
+
+def _tile_in_python(address, shape, x, at_x, w, at_w, start, at_start, y, at_y, add, floor, loops):
+    """One tile, in Python; the compiled one does the same.
+
+    Args:
+        address: of the compiled tiles; not used in Python.
+        shape: (pixels, width): the tile's size, width counted in vectors.
+        x: flat array of images; the tile's first pixel is at `at_x`.
+        w: flat array of packed filters, from `at_w` on: width * LANES numbers per step of the sum.
+        start: flat array; the sums of each pixel begin at its numbers from `at_start` on (a bias).
+        y: flat array; the tile's first pixel goes to `at_y`.
+        add: whether to add to what stands in y, instead of replacing it.
+        floor: results below it become it: 0 for relu, -infinity for nothing. NaN stays NaN.
+        loops: (A, B, K, x_a, x_b, x_k, x_pixel, w_step, y_pixel): three counts, then steps.
+    """
+    pixels, width = shape
+    A, B, K, x_a, x_b, x_k, x_pixel, w_step, y_pixel = loops
+    filters = width * lanes(x.dtype)
+    for m in range(pixels):
+        total = start[at_start : at_start + filters].copy()
+        step = at_w
+        for a, b, k in np.ndindex(A, B, K):
+            pixel = x[at_x + m * x_pixel + a * x_a + b * x_b + k * x_k]
+            total += pixel * w[step : step + filters]
+            step += w_step
+        target = y[at_y + m * y_pixel :][:filters]
+        total = target + total if add else total
+        target[:] = np.where(total < floor, x.dtype.type(floor), total)
+
+
+@functools.cache
+def tiles(dtype):
+    """The address of the compiled tiles for float32 or float64.
+
+    Kernels call them by address, so that they are compiled once and not into every kernel anew.
+    """
+    if numba.config.DISABLE_JIT:
+        return 0
+    number = types.float32 if dtype == np.float32 else types.float64
+    pointers, counts = [types.CPointer(number)] * 4, [types.int64] * 9
+    signature = types.void(types.int64, types.int64, *pointers, types.int8, number, *counts)
+    return compiled_for_address(signature, _any_tile).address
+
+
+def _any_tile(
+    pixels, width, x, w, start, y, add, floor, A, B, K, x_a, x_b, x_k, x_pixel, w_step, y_pixel
+):
+    loops = (A, B, K, x_a, x_b, x_k, x_pixel, w_step, y_pixel)
+    _switch((pixels, width), (x, w, start, y), add, floor, loops)
+
+
+@intrinsic
+def _switch(typing, shape, pointers, add, floor, loops):
+    """Run the tile of the given shape."""
+
+    def codegen(context, builder, signature, args):
+        shape, pointers, add, floor, loops = args
+        pixels, width = cgutils.unpack_tuple(builder, shape)
+        arguments = [*cgutils.unpack_tuple(builder, pointers), add, floor]
+        arguments += cgutils.unpack_tuple(builder, loops)
+        vector = ir.VectorType(floor.type, VECTOR_BYTES // (signature.args[3].bitwidth // 8))
+        done = builder.append_basic_block("done")
+        which = builder.add(builder.mul(width, INT(MOST_PIXELS + 1)), pixels)
+        switch = builder.switch(which, done)
+        for v in WIDTHS:
+            for m in range(1, most_pixels(v) + 1):
+                block = builder.append_basic_block()
+                switch.add_case(INT(v * (MOST_PIXELS + 1) + m), block)
+                builder.position_at_end(block)
+                builder.call(_tile_function(builder.module, vector, m, v), arguments)
+                builder.branch(done)
+        builder.position_at_end(done)
+        return context.get_dummy_value()
+
+    return types.void(shape, pointers, add, floor, loops), codegen
+
+
+def _tile_function(module, vector, pixels, width):
+    """The LLVM function for one size of tile.
+
+    It is never inlined: one function with all tiles in it would take LLVM many times as long.
+    """
+    number = vector.element
+    arguments = [number.as_pointer()] * 4 + [ir.IntType(8), number] + [INT] * 9
+    kind = ir.FunctionType(ir.VoidType(), arguments)
+    function = ir.Function(module, kind, f"minicnn.tile.{pixels}x{width}.{number}")
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    builder = ir.IRBuilder(function.append_basic_block())
+    x, w, start, y, add, floor, *loops = function.args
+    _Tile(builder, vector, pixels, width).emit((x, w, start, y), loops, add, floor)
+    builder.ret_void()
+    return function
+
+
+@intrinsic
+def _tile_in_llvm(
+    typing, address, shape, x, at_x, w, at_w, start, at_start, y, at_y, add, floor, loops
+):
+    """Call the compiled tiles at `address`; the arguments are those of _tile_in_python."""
+    given = (address, shape, x, at_x, w, at_w, start, at_start, y, at_y, add, floor, loops)
+
+    def codegen(context, builder, signature, args):
+        address, shape = args[:2]
+        add, floor, loops = args[10:]
+
+        def pointer(k):
+            array = context.make_array(signature.args[k])(context, builder, value=args[k])
+            return builder.gep(array.data, [args[k + 1]])
+
+        arguments = [
+            *cgutils.unpack_tuple(builder, shape),
+            *(pointer(k) for k in (2, 4, 6, 8)),
+            context.cast(builder, add, signature.args[10], types.int8),
+            context.cast(builder, floor, signature.args[11], signature.args[2].dtype),
+            *cgutils.unpack_tuple(builder, loops),
+        ]
+        kind = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
+        builder.call(builder.inttoptr(address, kind.as_pointer()), arguments)
+        return context.get_dummy_value()
+
+    return types.void(*given), codegen
+
+
+class _Tile:
+    """Writes the LLVM code of one tile: three nested loops that carry the sums in registers."""
+
+    def __init__(self, builder, vector, pixels, width):
+        self.builder, self.vector = builder, vector
+        self.pixels, self.width = range(pixels), range(width)
+
+    def emit(self, pointers, loops, add, floor):
+        A, B, K, x_a, x_b, x_k, x_pixel, w_step, self.y_pixel = loops
+        x, w, start, y = pointers
+        apart = SHARED if len(self.width) == 1 else MOST_PIXELS  # see _near
+        self.anchors = range(0, len(self.pixels), apart)
+        self.steps = [self.builder.mul(x_pixel, INT(m)) for m in range(apart)]
+        if apart == SHARED:
+            self.steps = [self._opaque(step) for step in self.steps]
+        sums = [self._load(start, v) for _ in self.pixels for v in self.width]
+        body = self._loop(K, None, self._multiply_add(x_k, w_step))
+        body = self._loop(A, x_a, self._loop(B, x_b, body))
+        anchors = [self.builder.gep(x, [self.builder.mul(x_pixel, INT(m))]) for m in self.anchors]
+        results = body([*anchors, w, *sums])
+        self._store(y, results[len(self.anchors) + 1 :], add, floor)
+
+    def _near(self, anchors):
+        """The pointers from which this round's pixels are reached, by self.steps.
+
+        LLVM likes to go from pixel to pixel with one pointer, to save registers. Then each load
+        waits for an addition, which is fast enough for tiles of several vectors, and also keeps
+        LLVM from loading too much too early. A tile of one vector needs a pixel every half cycle:
+        it has a pointer to every fourth pixel, and LLVM must not see that they are related.
+        """
+        return [self._opaque(a) for a in anchors] if len(self.width) == 1 else anchors
+
+    def _opaque(self, value):
+        """`value`, by way of an instruction that LLVM cannot look into: an empty one."""
+        kind = ir.FunctionType(value.type, [value.type])
+        return self.builder.asm(kind, "", "=r,0", [value], side_effect=False)
+
+    def _multiply_add(self, x_k, w_step):
+        """One step of the sum, and the pointers moved on to the next."""
+        builder, count = self.builder, len(self.anchors)
+        name = f"llvm.fmuladd.v{self.vector.count}{self._suffix()}"
+        kind = ir.FunctionType(self.vector, [self.vector] * 3)
+        fmuladd = cgutils.get_or_insert_function(builder.module, kind, name)
+
+        def body(state):
+            anchors, w, sums = state[:count], state[count], state[count + 1 :]
+            filters = [self._load(w, v) for v in self.width]
+            near = self._near(anchors)
+            for m in self.pixels:
+                anchor, step = divmod(m, len(self.steps))
+                at = builder.gep(near[anchor], [self.steps[step]])
+                pixel = self._broadcast(builder.load(at))
+                for v in self.width:
+                    n = m * len(self.width) + v
+                    sums[n] = builder.call(fmuladd, [pixel, filters[v], sums[n]])
+            moved = [builder.gep(anchor, [x_k]) for anchor in anchors]
+            return [*moved, builder.gep(w, [w_step]), *sums]
+
+        return body
+
+    def _loop(self, count, x_step, body):
+        """`body`, repeated; x_step: how far x moves per round, or None if the body moves it itself.
+
+        A loop's variables are phi nodes: on entry they have the value from before, at each further
+        round the value from the end of the round before. LLVM keeps them in registers.
+        """
+        builder = self.builder
+
+        def looped(state):
+            before, head = builder.block, builder.append_basic_block()
+            after = builder.append_basic_block()
+            builder.branch(head)
+            builder.position_at_end(head)
+            index = builder.phi(INT)
+            variables = [builder.phi(value.type) for value in state]
+            results = body(variables)
+            if x_step is not None:
+                for k in range(len(self.anchors)):
+                    results[k] = builder.gep(variables[k], [x_step])
+            following = builder.add(index, INT(1))
+            for phi, first, later in zip(
+                [index, *variables], [INT(0), *state], [following, *results], strict=True
+            ):
+                phi.add_incoming(first, before)
+                phi.add_incoming(later, builder.block)
+            builder.cbranch(builder.icmp_signed("<", following, count), head, after)
+            builder.position_at_end(after)
+            return results
+
+        return looped
+
+    def _store(self, y, sums, add, floor):
+        builder = self.builder
+        low = self._broadcast(floor)
+        adds = builder.icmp_signed("!=", add, add.type(0))
+        with builder.if_else(adds) as (adding, replacing):
+            for branch, is_adding in ((adding, True), (replacing, False)):
+                with branch:
+                    for n, value in enumerate(sums):
+                        m, v = divmod(n, len(self.width))
+                        row = builder.gep(y, [builder.mul(self.y_pixel, INT(m))])
+                        if is_adding:
+                            value = builder.fadd(self._load(row, v), value)
+                        value = builder.select(builder.fcmp_ordered("<", value, low), low, value)
+                        store = builder.store(value, self._vector_at(row, v))
+                        store.align = self._alignment()
+
+    def _load(self, pointer, v):
+        load = self.builder.load(self._vector_at(pointer, v))
+        load.align = self._alignment()
+        return load
+
+    def _vector_at(self, pointer, v):
+        at = self.builder.gep(pointer, [INT(v * self.vector.count)])
+        return self.builder.bitcast(at, self.vector.as_pointer())
+
+    def _broadcast(self, value):
+        undefined = ir.Constant(self.vector, ir.Undefined)
+        one = self.builder.insert_element(undefined, value, ir.IntType(32)(0))
+        lanes = ir.VectorType(ir.IntType(32), self.vector.count)
+        return self.builder.shuffle_vector(one, undefined, ir.Constant(lanes, None))
+
+    def _suffix(self):
+        return "f32" if isinstance(self.vector.element, ir.FloatType) else "f64"
+
+    def _alignment(self):
+        return 4 if isinstance(self.vector.element, ir.FloatType) else 8
+
+
+tile = _tile_in_python if numba.config.DISABLE_JIT else _tile_in_llvm

@@ -1,0 +1,28 @@
+"""Callbacks: code of the user's, or of ours, that runs at fixed moments of fit and evaluate.
+
+The order of a fit with validation data, for one epoch, and what `logs` holds:
+
+    on_train_begin
+    on_epoch_begin(0)
+        on_train_batch_begin(b), on_train_batch_end(b)     accuracy, loss: means since the start
+        on_test_begin ... on_test_batch_end(b) ... on_test_end
+    on_epoch_end(0)                                        and val_accuracy, val_loss
+    on_train_end                                           the same
+"""
+
+from minicnn.callbacks.callback import Callback, Logs
+from minicnn.callbacks.callback_list import CallbackList
+from minicnn.callbacks.early_stopping import EarlyStopping
+from minicnn.callbacks.history import History
+from minicnn.callbacks.model_checkpoint import ModelCheckpoint
+from minicnn.callbacks.monitor import MonitorCallback
+
+__all__ = [
+    "Callback",
+    "CallbackList",
+    "EarlyStopping",
+    "History",
+    "Logs",
+    "ModelCheckpoint",
+    "MonitorCallback",
+]

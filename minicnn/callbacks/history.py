@@ -1,0 +1,40 @@
+"""History: the results of every epoch."""
+
+from __future__ import annotations
+
+from minicnn.callbacks.callback import Callback, Logs
+from minicnn.suggest import did_you_mean
+
+
+class _Series(dict[str, list[float]]):
+    """The values of each name, one per epoch."""
+
+    def __missing__(self, name: str) -> list[float]:
+        if not self:
+            raise KeyError(f"the history has no {name!r}: no epoch is done.")
+        beginnings = [known for known in self if known.startswith(name)]
+        hint = f" Did you mean {beginnings[0]!r}?" if beginnings else did_you_mean(name, self)
+        raise KeyError(f"the history has no {name!r}.{hint} It has: {', '.join(self)}.")
+
+
+class History(Callback):
+    """Keeps the results of every epoch; `fit` returns one.
+
+    `history` is a dict of lists, one number per epoch, and `epoch` lists the epochs.
+
+    >>> history = History()
+    >>> history.on_epoch_end(0, {"loss": 2.5})
+    >>> history.on_epoch_end(1, {"loss": 1.5})
+    >>> history.history, history.epoch
+    ({'loss': [2.5, 1.5]}, [0, 1])
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.history: dict[str, list[float]] = _Series()
+        self.epoch: list[int] = []
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self.epoch.append(epoch)
+        for name, value in (logs or {}).items():
+            self.history.setdefault(name, []).append(float(value))

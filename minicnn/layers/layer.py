@@ -1,0 +1,339 @@
+"""Layer: what all layers have in common - a name, weights, and the way they are called."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minicnn import initializers, regularizers
+from minicnn.autograd import Tensor, no_grad
+from minicnn.backend import Array, floatx
+from minicnn.layers import arguments
+from minicnn.layers.names import automatic_name, numbered
+from minicnn.layers.shapes import Shape, batch_of
+from minicnn.suggest import did_you_mean
+from minicnn.variable import Variable
+
+
+class Layer:
+    """A step of a network: it owns weights and computes an output from an input.
+
+    A layer of your own needs up to four methods:
+
+        __init__(self, ..., **keywords)     checks and stores its settings
+        build(self, input_shape)            makes the weights, once the shape of the input is known
+        call(self, x)                       computes the output with ops; call(self, x, training)
+                                            if it works differently while the model learns
+        get_config(self)                    returns the settings, so that it can be made again
+
+    Args:
+        name: how messages, summary() and files call it; None counts: "dense", "dense_1", ...
+        trainable: whether training changes its weights.
+        dtype: of weights and outputs, "float32" or "float64"; None takes floatx().
+        activity_regularizer: makes a penalty from the output, which is added to the loss.
+        input_shape: shape of one input, without the batch axis; for the first layer of a model.
+        input_dim: the same for an input of one axis: 3 means (3,).
+
+    Raises:
+        ValueError: a keyword is unknown, or a setting is not one of the possible.
+        TypeError: a setting is of the wrong kind.
+
+    Differs from Keras: input_shape is taken without a warning.
+
+    >>> class Scale(Layer):
+    ...     def build(self, input_shape):
+    ...         self.factor = self.add_weight((input_shape[-1],), "ones", name="factor")
+    ...     def call(self, x):
+    ...         return x * self.factor
+    >>> layer = Scale(name="scale")
+    >>> layer(np.ones((8, 3))).shape, layer.count_params(), layer.weights
+    ((8, 3), 3, [<Variable path=scale/factor, shape=(3,), dtype=float32>])
+    """
+
+    call: Callable[..., Tensor]
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: Any = None,
+        activity_regularizer: Any = None,
+        input_shape: Any = None,
+        input_dim: int | None = None,
+        **unknown: Any,
+    ) -> None:
+        who = type(self).__name__
+        if unknown:
+            raise ValueError(_unknown_keyword(type(self), next(iter(unknown))))
+        self.name = automatic_name(who) if name is None else arguments.layer_name(who, name)
+        self.dtype = arguments.floating_point(who, dtype or floatx())
+        self.activity_regularizer = regularizers.get(activity_regularizer)
+        self.declared_input_shape = _declared_shape(who, input_shape, input_dim)
+        self.built = False
+        self._trainable = arguments.truth_value(who, "trainable", trainable)
+        self._learned: list[Variable] = []  # weights that training changes, if trainable
+        self._kept: list[Variable] = []  # weights that training never changes
+        self._built_for: Shape | None = None
+        self._wants_training = "training" in inspect.signature(self.call).parameters
+        self._activity_loss: Tensor | None = None
+
+    def __call__(self, x: Tensor | Array, training: bool = False) -> Tensor:
+        """Compute the output, after making the weights if this is the first call.
+
+        Args:
+            x: the input, (batch, ...); arrays are converted to the dtype of the layer.
+            training: whether the model is learning; Dropout, for one, does nothing otherwise.
+
+        Raises:
+            ValueError: x does not have the shape that the layer was built for.
+            TypeError: x is no tensor or array of numbers.
+        """
+        x = self._as_input(x)
+        self.ensure_built(x.shape)
+        y = self.call(x, training=training) if self._wants_training else self.call(x)
+        if self.activity_regularizer is not None:
+            self._activity_loss = self.activity_regularizer(y) / x.shape[0]
+        return y
+
+    def build(self, input_shape: Shape) -> None:
+        """Make the weights. A layer without weights does not override this.
+
+        Args:
+            input_shape: shape of the input with its batch axis: (None, 32, 32, 3).
+        """
+        self.built = True
+        self._built_for = tuple(input_shape)
+
+    def ensure_built(self, input_shape: Shape) -> None:
+        """Build the layer if it is not built, and check that it can take inputs of this shape.
+
+        Raises:
+            ValueError: it cannot; the message says how to mend it.
+        """
+        if not self.built:
+            shape = self.declared_input_shape or batch_of(input_shape)
+            self.build(shape)
+            self.built = True  # here too: who writes a build may forget to call super().build
+            self._built_for = shape
+        self.check_input(input_shape)
+
+    def check_input(self, shape: Shape) -> None:
+        """Raise a ValueError if the layer cannot take inputs of this shape."""
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Tell the shape of the output for a shape of the input, both with their batch axis.
+
+        A layer of your own may leave this out: then one input of zeros is sent through it.
+
+        Raises:
+            ValueError: the layer cannot take inputs of this shape, or needs sizes that are None.
+        """
+        if None in input_shape[1:]:
+            raise ValueError(
+                f"{self.title}: cannot tell the shape of its output for {input_shape}. "
+                f"Give all sizes but the batch, or define compute_output_shape(self, input_shape)."
+            )
+        with no_grad():
+            y = self(np.zeros((1, *(size or 0 for size in input_shape[1:])), self.dtype))
+        self._activity_loss = None
+        return (input_shape[0], *y.shape[1:])
+
+    def add_weight(
+        self,
+        shape: Sequence[int] | None = None,
+        initializer: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        regularizer: Any = None,
+        constraint: Callable[[Array], Array] | None = None,
+        name: str | None = None,
+    ) -> Variable:
+        """Make a weight that belongs to this layer; to be used in build.
+
+        Args:
+            shape: its shape; None for a single number.
+            initializer: makes its first numbers; None means "glorot_uniform".
+            dtype: None takes that of the layer.
+            trainable: False for what training must never change, as a running mean.
+            regularizer: makes a penalty from the weight, which is added to the loss.
+            constraint: a function that maps new numbers to allowed ones after each update.
+            name: as "kernel"; None counts: "variable", "variable_1", ...
+
+        Raises:
+            ValueError: the layer has a weight of this name, or the initializer errs in the shape.
+        """
+        name = name or numbered("variable", len(self.weights))
+        if any(weight.name == name for weight in self.weights):
+            raise ValueError(
+                f"{self.title}: has a weight {name!r} already. Choose another name; or was "
+                f"build() called twice? Then let it call super().build(input_shape)."
+            )
+        wanted = tuple(shape or ())
+        make = initializers.get("glorot_uniform" if initializer is None else initializer)
+        array = np.asarray(make(wanted, self.dtype if dtype is None else dtype))
+        if array.shape != wanted:
+            raise ValueError(
+                f"{self.title}: the initializer of {name!r} must return an array of the shape it "
+                f"is given, {wanted}, but returned {array.shape}."
+            )
+        weight = Variable(
+            array,
+            name=name,
+            trainable=trainable and self.trainable,
+            regularizer=regularizers.get(regularizer),
+            constraint=arguments.constraint(self.title, "constraint", constraint),
+        )
+        weight.path = f"{self.name}/{name}"
+        (self._learned if trainable else self._kept).append(weight)
+        return weight
+
+    @property
+    def title(self) -> str:
+        """How messages speak of the layer: layer 'conv2d_1' (Conv2D)."""
+        return f"layer {self.name!r} ({type(self).__name__})"
+
+    @property
+    def input_shape(self) -> Shape:
+        """The shape that the layer was built for, or is to be built for, with its batch axis."""
+        shape = self._built_for or self.declared_input_shape
+        if shape is None:
+            raise AttributeError(
+                f"{self.title}: has no input_shape yet: it is built by its first call, or by "
+                f"build(input_shape)."
+            )
+        return shape
+
+    @property
+    def output_shape(self) -> Shape:
+        """The shape of the output for inputs of `input_shape`."""
+        return self.compute_output_shape(self.input_shape)
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the weights; set it to False to freeze the layer."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = arguments.truth_value(self.title, "trainable", value)
+        for weight in self._learned:
+            weight.trainable = value
+
+    @property
+    def weights(self) -> list[Variable]:
+        """All weights: first those that can be learned, then the others."""
+        return self._learned + self._kept
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        """The weights that training changes."""
+        return [weight for weight in self.weights if weight.trainable]
+
+    @property
+    def non_trainable_weights(self) -> list[Variable]:
+        """The weights that training does not change."""
+        return [weight for weight in self.weights if not weight.trainable]
+
+    @property
+    def losses(self) -> list[Tensor]:
+        """What is to be added to the loss: penalties of the last output and of the weights."""
+        penalties = [w.regularizer(w) for w in self.trainable_weights if w.regularizer is not None]
+        return ([] if self._activity_loss is None else [self._activity_loss]) + penalties
+
+    def get_weights(self) -> list[Array]:
+        """The numbers of all weights, as copies."""
+        return [weight.numpy().copy() for weight in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Replace the numbers of all weights. On an error, none is changed.
+
+        Args:
+            weights: arrays as get_weights() gives them.
+
+        Raises:
+            ValueError: their number or a shape differs from that of the layer's weights.
+            TypeError: one of them holds something other than numbers.
+        """
+        arrays = [np.asarray(array) for array in weights]
+        if len(arrays) != len(self.weights):
+            state = "" if self.built else " because it is not built yet"
+            raise ValueError(
+                f"{self.title}: has {len(self.weights)} weights{state}, but set_weights got "
+                f"{len(arrays)} arrays. It wants them as get_weights() gives them."
+            )
+        for weight, array in zip(self.weights, arrays, strict=True):
+            if array.shape != weight.shape:
+                raise ValueError(
+                    f"{self.title}: weight {weight.name!r} has shape {weight.shape}, but "
+                    f"set_weights got an array of shape {array.shape}."
+                )
+            _check_numbers(array, f"{self.title}: set_weights for {weight.name!r}")
+        for weight, array in zip(self.weights, arrays, strict=True):
+            weight.assign(array)
+
+    def count_params(self) -> int:
+        """Count the numbers in all weights.
+
+        Raises:
+            ValueError: the layer is not built, so it has no weights yet.
+        """
+        if not self.built:
+            raise ValueError(
+                f"{self.title}: cannot count its weights, as it is not built. Build it with "
+                f"build(input_shape) or call it once."
+            )
+        return sum(weight.size for weight in self.weights)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make such a layer again, without its weights."""
+        config = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
+        if self.activity_regularizer is not None:
+            config["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        """Make a layer from what get_config returned."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+    def _as_input(self, x: Any) -> Tensor:
+        if isinstance(x, Tensor):
+            kind = x.dtype.kind
+            if x.dtype == self.dtype:
+                return x
+            return x.astype(self.dtype) if kind == "f" else Tensor(x.data.astype(self.dtype))
+        array = np.asarray(x)
+        _check_numbers(array, f"{self.title}: the input")
+        return Tensor(array.astype(self.dtype, copy=False))
+
+
+def _check_numbers(array: Array, what: str) -> None:
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{what} must be an array of real numbers, but is {array.dtype}.")
+
+
+def _declared_shape(who: str, input_shape: Any, input_dim: int | None) -> Shape | None:
+    if input_dim is not None:
+        return (None, arguments.whole_number(who, "input_dim", input_dim))
+    if input_shape is None:
+        return None
+    return (None, *arguments.shape(who, "input_shape", input_shape))
+
+
+def _unknown_keyword(layer: type[Layer], keyword: str) -> str:
+    parents = [parent for parent in layer.__mro__ if issubclass(parent, Layer)]
+    named = [inspect.signature(parent.__init__).parameters for parent in parents]
+    variable = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    known = {p.name: None for found in named for p in found.values() if p.kind not in variable}
+    known.pop("self")
+    return (
+        f"{layer.__name__}: unknown keyword {keyword!r}.{did_you_mean(keyword, known)} "
+        f"Known are: {', '.join(known)}."
+    )

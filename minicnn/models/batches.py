@@ -1,0 +1,216 @@
+"""Batches of what users give to fit, evaluate and predict: arrays, generators, data loaders."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Sized
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from minicnn.autograd import Tensor
+from minicnn.backend import Array, floatx
+from minicnn.models.checks import as_array, check_finite, check_rows
+
+BATCH_SIZE = 32  # where nobody says otherwise
+
+
+class Batch(NamedTuple):
+    """Inputs, labels and weights of some samples, the batch axis in front."""
+
+    x: Array
+    y: Array | None = None
+    weight: Array | None = None
+
+
+class ArrayBatches:
+    """Cuts batches out of arrays, which stay as they are: only a batch is copied and converted.
+
+    Args:
+        data: all samples, checked by `checked`.
+        batch_size: samples in a batch; the last one may be smaller.
+        order: draws a new order for each epoch; None keeps that of the arrays.
+
+    >>> [batch.x.tolist() for batch in ArrayBatches(Batch(np.arange(5)), batch_size=2)]
+    [[0.0, 1.0], [2.0, 3.0], [4.0]]
+    """
+
+    def __init__(
+        self, data: Batch, batch_size: int = BATCH_SIZE, order: np.random.Generator | None = None
+    ) -> None:
+        self.batch_size = batch_size
+        self.order = order
+        self.use(data)
+
+    def use(self, data: Batch) -> None:
+        """Take other samples."""
+        self.data = data
+        self.steps: int | None = math.ceil(len(data.x) / self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        count = len(self.data.x)
+        order = None if self.order is None else self.order.permutation(count)
+        for start in range(0, count, self.batch_size):
+            place = slice(start, start + self.batch_size)
+            yield converted(_rows(self.data, place if order is None else order[place]))
+
+
+def _rows(data: Batch, place: slice | Array) -> Batch:
+    y = None if data.y is None else data.y[place]
+    return Batch(data.x[place], y, None if data.weight is None else data.weight[place])
+
+
+class StreamBatches:
+    """Takes batches from anything that yields them: (x, y), (x, y, weight), or x alone.
+
+    Args:
+        source: a generator, a list of batches, a data loader, an object with __getitem__.
+        who: for messages: "fit".
+        labels: whether a batch without labels is an error.
+    """
+
+    def __init__(self, source: Any, who: str, labels: bool) -> None:
+        self.source = source
+        self.who = who
+        self.labels = labels
+        self.steps = len(source) if isinstance(source, Sized) else None
+
+    def __iter__(self) -> Iterator[Batch]:
+        for number, item in enumerate(self._items()):
+            yield converted(self._checked(item, f"{self.who}: batch {number}"))
+
+    def _items(self) -> Iterable[Any]:
+        if isinstance(self.source, Iterable):
+            return self.source
+        return (self.source[k] for k in range(len(self.source)))
+
+    def _checked(self, item: Any, who: str) -> Batch:
+        parts = tuple(item) if isinstance(item, tuple | list) else (item,)
+        fewest = 2 if self.labels else 1
+        if not fewest <= len(parts) <= 3:
+            wanted = "(x, y) or (x, y, weight)" if self.labels else "x, (x, y) or (x, y, weight)"
+            raise ValueError(f"{who} must be {wanted}, but it has {len(parts)} parts.")
+        x, y, weight = (*parts, None, None)[:3]
+        return checked(x, y, weight, who)
+
+
+Batches: TypeAlias = "ArrayBatches | StreamBatches"
+
+
+def checked(x: Any, y: Any = None, weight: Any = None, who: str = "fit") -> Batch:
+    """Check arrays that belong together.
+
+    Raises:
+        TypeError: one of them holds no numbers.
+        ValueError: their lengths differ, they are empty, or hold a NaN.
+    """
+    data = Batch(
+        as_array(f"{who}: x", x),
+        None if y is None else as_array(f"{who}: y", y),
+        None if weight is None else as_array(f"{who}: sample_weight", weight),
+    )
+    check_rows({"x": data.x, "y": data.y, "sample_weight": data.weight}, who)
+    check_finite(f"{who}: x", data.x)
+    check_finite(f"{who}: y", data.y)
+    check_finite(f"{who}: sample_weight", data.weight)
+    return data
+
+
+def converted(batch: Batch) -> Batch:
+    """The batch with inputs, weights and all labels that are no integers in floatx()."""
+    dtype = np.dtype(floatx())
+    x = np.asarray(batch.x, dtype)
+    y = batch.y
+    if y is not None and y.dtype.kind == "f":
+        y = np.asarray(y, dtype)
+    return Batch(x, y, None if batch.weight is None else np.asarray(batch.weight, dtype))
+
+
+def is_stream(x: Any, y: Any = None) -> bool:
+    """Whether x yields batches, and is not the array of all samples.
+
+    >>> is_stream(np.zeros((4, 2))), is_stream([[1, 2], [3, 4]]), is_stream(iter([]))
+    (False, False, True)
+    >>> is_stream([(np.zeros((4, 2)), np.zeros(4))])
+    True
+    """
+    if isinstance(x, Tensor | np.ndarray | dict | set | str) or hasattr(x, "__array__"):
+        return False
+    if isinstance(x, list | tuple):
+        return y is None and len(x) > 0 and all(isinstance(item, tuple) for item in x)
+    return isinstance(x, Iterable) or (hasattr(x, "__getitem__") and isinstance(x, Sized))
+
+
+def split(data: Batch, fraction: float, who: str = "fit") -> tuple[Batch, Batch]:
+    """Cut off the last samples for validation.
+
+    Args:
+        data: all samples.
+        fraction: how much of them to cut off.
+        who: for messages.
+
+    Raises:
+        ValueError: fraction is not between 0 and 1, or nothing would be left on one side.
+
+    >>> training, validation = split(Batch(np.arange(10)), 0.25)
+    >>> len(training.x), len(validation.x)
+    (7, 3)
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f"{who}: validation_split must be between 0 and 1, but is {fraction!r}.")
+    count = len(data.x)
+    first = math.floor(count * (1 - fraction))
+    if first in (0, count):
+        empty = "training" if first == 0 else "validation"
+        raise ValueError(
+            f"{who}: validation_split={fraction} leaves no sample of {count} for {empty}."
+        )
+    return _rows(data, slice(0, first)), _rows(data, slice(first, None))
+
+
+class Feed:
+    """Hands out batches, epoch by epoch.
+
+    Args:
+        batches: where they come from.
+        steps: how many make an epoch. Data that ends within an epoch is begun anew, and the next
+            epoch goes on where this one has stopped. None: an epoch is all that there is.
+
+    >>> feed = Feed(ArrayBatches(Batch(np.arange(3)), batch_size=1), steps=2)
+    >>> [batch.x.item() for _ in range(3) for batch in feed.epoch()]
+    [0.0, 1.0, 2.0, 0.0, 1.0, 2.0]
+    """
+
+    def __init__(self, batches: Batches, steps: int | None = None) -> None:
+        self.batches = batches
+        self._wanted = steps
+        self._running: Iterator[Batch] = iter(())
+        self._peeked: Batch | None = None
+        self.steps = batches.steps if steps is None else steps
+        self.ran_out = False  # before all wanted steps were done
+
+    def peek(self) -> Batch | None:
+        """The next batch, which stays the next; None if there are no more."""
+        self._peeked = self._next()
+        self.ran_out = self._peeked is None
+        return self._peeked
+
+    def epoch(self) -> Iterator[Batch]:
+        """The batches of the next epoch; fewer than `steps` if the data has run out."""
+        steps = itertools.count() if self._wanted is None else range(self._wanted)
+        for step in steps:
+            begins = step == 0 or self._wanted is not None  # whether data that ended begins anew
+            batch = self._next() if begins else next(self._running, None)
+            if batch is None:
+                self.ran_out = self._wanted is not None
+                return
+            yield batch
+
+    def _next(self) -> Batch | None:
+        peeked, self._peeked = self._peeked, None
+        batch = peeked or next(self._running, None)
+        if batch is None:
+            self._running = iter(self.batches)
+            batch = next(self._running, None)  # of a generator, nothing is left then
+        return batch

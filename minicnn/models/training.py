@@ -1,0 +1,407 @@
+"""The training loop: compile, fit, evaluate, predict, and the same for a single batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from minicnn import optimizers
+from minicnn.autograd import no_grad
+from minicnn.backend import Array
+from minicnn.callbacks import Callback, CallbackList, History
+from minicnn.layers import Layer
+from minicnn.layers.arguments import whole_number
+from minicnn.models.batches import Batch, Batches, Feed, checked, converted
+from minicnn.models.checks import looks_like_pixels
+from minicnn.models.class_weights import class_weights
+from minicnn.models.keywords import hints_at_misspelt_keywords
+from minicnn.models.loop import Loop
+from minicnn.models.notices import warn_user
+from minicnn.models.progress import observed
+from minicnn.models.scores import Scores
+from minicnn.models.sources import (
+    all_labels,
+    batches_of,
+    split_off,
+    training_batches,
+    validation_batches,
+)
+from minicnn.models.validation import Validation
+from minicnn.optimizer import Optimizer
+from minicnn.variable import Variable
+
+Callbacks: TypeAlias = "Callback | Iterable[Callback] | None"
+Results: TypeAlias = "float | list[float] | dict[str, float]"
+
+
+class Trainer(Layer):
+    """A layer that can be trained: the half of Model that does not care what it is made of."""
+
+    def __init__(self, trainable: bool = True, name: str | None = None) -> None:
+        super().__init__(trainable=trainable, name=name)
+        self.optimizer: Optimizer | None = None
+        self.loss: Any = None
+        self.history: History | None = None  # of the last fit
+        self.stop_training = False
+        self._scores: Scores | None = None
+        self._warned_of_pixels = False
+
+    @hints_at_misspelt_keywords
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Sequence[Any] | Mapping[str, Any] | None = None,
+        weighted_metrics: Sequence[Any] | Mapping[str, Any] | None = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Choose how to train: what is minimized, by whom, and what is measured.
+
+        Args:
+            optimizer: a name, as "adam", or an object.
+            loss: a name, as "categorical_crossentropy", an object, or a function of labels and
+                outputs.
+            loss_weights: a number that the loss is multiplied by.
+            metrics: names, objects or functions; sample weights do not count in them.
+            weighted_metrics: the same, but sample weights count.
+            run_eagerly: means nothing here, nor do the arguments after it: every model is eager.
+            steps_per_execution: see run_eagerly.
+            jit_compile: see run_eagerly.
+            auto_scale_loss: see run_eagerly.
+
+        Raises:
+            ValueError: a name is unknown.
+            TypeError: something is of the wrong kind.
+        """
+        scores = Scores(loss, loss_weights, metrics, weighted_metrics)
+        self.optimizer = optimizers.get(optimizer)
+        self.loss = loss
+        self._scores = scores
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics that compile was given, as objects."""
+        return [] if self._scores is None else self._scores.metrics
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of what evaluate returns: "loss", then the metrics.
+
+        Differs from Keras 3, which gives ["loss", "compile_metrics"].
+        """
+        return [] if self._scores is None else self._scores.names
+
+    @hints_at_misspelt_keywords
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: int | str = "auto",
+        callbacks: Callbacks = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Iterable[int] = 1,
+    ) -> History:
+        """Train the model.
+
+        Ctrl-C ends the training between two steps: the weights are those of the last whole step,
+        and `model.history` has the epochs that were completed.
+
+        Args:
+            x: inputs, (samples, ...); or anything that yields batches (x, y) or (x, y, weight).
+            y: labels, one row per sample.
+            batch_size: samples in a step; None means 32. The last batch may be smaller.
+            epochs: number of the last epoch; how often all samples are seen, unless initial_epoch
+                is set.
+            verbose: 0 for silence, 1 for a progress bar, 2 for one line per epoch, "auto" for 1 on
+                a terminal or in a notebook and 2 elsewhere.
+            callbacks: see minicnn.callbacks.
+            validation_split: the share of samples, cut off from the end before anything is
+                shuffled, that is not trained with but evaluated after each epoch.
+            validation_data: (x, y) or (x, y, weight), or what yields batches, to be evaluated
+                after each epoch.
+            shuffle: whether each epoch takes the samples in a new order.
+            class_weight: {class number: how much a sample of it counts in the loss}.
+            sample_weight: how much each sample counts in the loss, (samples,).
+            initial_epoch: number of the first epoch, for a training that goes on.
+            steps_per_epoch: batches in an epoch; None: all that there are.
+            validation_steps: batches of a validation; None: all that there are.
+            validation_batch_size: samples in a batch of a validation; None means batch_size.
+            validation_freq: after how many epochs to validate, or a list of epochs.
+
+        Returns:
+            A History: its `history` has a list of numbers for each result.
+
+        Raises:
+            ValueError: the data does not fit together or to the model, or holds a NaN; the model
+                is not compiled; an argument has a bad value.
+            TypeError: something is of the wrong kind.
+        """
+        epochs = whole_number("fit", "epochs", epochs)
+        initial_epoch = whole_number("fit", "initial_epoch", initial_epoch, at_least=0)
+        _check_counts("fit", batch_size=batch_size, steps_per_epoch=steps_per_epoch)
+        _check_counts("fit", validation_batch_size=validation_batch_size)
+        scores = self._compiled("fit")
+        weights = class_weights(class_weight, sample_weight, "fit")
+        batches = training_batches((x, y, sample_weight), batch_size, shuffle)
+        held_out: Batches | None = None
+        if validation_data is not None:
+            held_out = validation_batches(validation_data, validation_batch_size or batch_size)
+        elif validation_split:
+            held_out = split_off(batches, validation_split, validation_batch_size or batch_size)
+        feed = Feed(batches, steps_per_epoch)
+        self._get_ready(feed, "fit")
+        self._warn_of_pixels(feed)
+        validation = None
+        if held_out is not None:
+            validation = Validation(
+                held_out, validation_steps, validation_freq, epochs - initial_epoch
+            )
+            self._get_ready(validation.feed(), "fit: validation_data")
+        own = CallbackList(callbacks)
+        own.check_names(_names_in_logs(scores.names, validated=validation is not None))
+        self.history = History()
+        watching = [*own.callbacks, self.history]
+        with observed(self, watching, verbose, feed.steps, epochs) as observers:
+            Loop(self, scores, observers).fit(
+                feed, validation, range(initial_epoch, epochs), weights
+            )
+        return self.history
+
+    @hints_at_misspelt_keywords
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Callbacks = None,
+        return_dict: bool = False,
+    ) -> Results:
+        """Compute the loss and the metrics for data, without learning from it.
+
+        Args:
+            x: inputs, or what yields batches; see fit.
+            y: labels.
+            batch_size: samples that are computed at once; None means 32.
+            verbose: see fit.
+            sample_weight: how much each sample counts in the loss.
+            steps: how many batches to take; None: all that there are.
+            callbacks: see minicnn.callbacks.
+            return_dict: whether to return a dict.
+
+        Returns:
+            The loss, if there are no metrics; the list of `metrics_names`; or a dict.
+
+        Raises:
+            ValueError: as for fit.
+            TypeError: as for fit.
+        """
+        scores = self._compiled("evaluate")
+        _check_counts("evaluate", batch_size=batch_size, steps=steps)
+        feed = Feed(batches_of((x, y, sample_weight), batch_size, "evaluate"), steps)
+        self._get_ready(feed, "evaluate")
+        with observed(self, CallbackList(callbacks).callbacks, verbose, feed.steps) as observers:
+            logs = Loop(self, scores, observers).evaluate(feed)
+        return self._reported(logs, return_dict)
+
+    @hints_at_misspelt_keywords
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        steps: int | None = None,
+        callbacks: Callbacks = None,
+    ) -> Array:
+        """Compute the outputs for inputs, batch by batch.
+
+        Args:
+            x: inputs, or what yields batches of them.
+            batch_size: samples that are computed at once; None means 32.
+            verbose: see fit.
+            steps: how many batches to take; None: all that there are.
+            callbacks: see minicnn.callbacks.
+
+        Returns:
+            An array with one row per sample.
+
+        Raises:
+            ValueError: x does not fit to the model, is empty or holds a NaN.
+            TypeError: x holds no numbers.
+        """
+        _check_counts("predict", batch_size=batch_size, steps=steps)
+        feed = Feed(batches_of((x, None, None), batch_size, "predict", labels=False), steps)
+        self._get_ready(feed, "predict")
+        with observed(self, CallbackList(callbacks).callbacks, verbose, feed.steps) as observers:
+            return Loop(self, Scores(), observers).predict(feed)
+
+    @hints_at_misspelt_keywords
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Results:
+        """Do one training step.
+
+        Args:
+            x: the inputs of one batch.
+            y: its labels.
+            sample_weight: how much each sample counts in the loss.
+            class_weight: {class number: how much a sample of it counts in the loss}.
+            return_dict: whether to return a dict.
+
+        Returns:
+            Loss and metrics of this batch, before the step; see evaluate.
+
+        Raises:
+            ValueError: as for fit.
+            TypeError: as for fit.
+        """
+        scores = self._compiled("train_on_batch")
+        weights = class_weights(class_weight, sample_weight, "train_on_batch")
+        batch = self._ready_batch(x, y, sample_weight, "train_on_batch")
+        scores.reset()
+        Loop(self, scores, CallbackList()).train_step(
+            weights.applied_to(batch) if weights else batch, self.variables_to_train()
+        )
+        return self._reported(scores.results(), return_dict)
+
+    @hints_at_misspelt_keywords
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Results:
+        """Compute the loss and the metrics of one batch, without learning from it.
+
+        Args:
+            x: the inputs of one batch.
+            y: its labels.
+            sample_weight: how much each sample counts in the loss.
+            return_dict: whether to return a dict.
+
+        Returns:
+            Loss and metrics of this batch; see evaluate.
+
+        Raises:
+            ValueError: as for fit.
+            TypeError: as for fit.
+        """
+        scores = self._compiled("test_on_batch")
+        batch = self._ready_batch(x, y, sample_weight, "test_on_batch")
+        scores.reset()
+        Loop(self, scores, CallbackList()).test_step(batch)
+        return self._reported(scores.results(), return_dict)
+
+    @hints_at_misspelt_keywords
+    def predict_on_batch(self, x: Any) -> Array:
+        """Compute the outputs for one batch of inputs.
+
+        Args:
+            x: the inputs.
+
+        Returns:
+            An array with one row per sample.
+
+        Raises:
+            ValueError: x does not fit to the model, is empty or holds a NaN.
+            TypeError: x holds no numbers.
+        """
+        batch = converted(checked(x, who="predict_on_batch"))
+        with no_grad():
+            return self(batch.x).numpy()
+
+    def variables_to_train(self) -> list[Variable]:
+        """The weights that the optimizer is to change; it is told of them if they are new to it."""
+        variables = self.trainable_weights
+        if not variables:
+            warn_user(f"{self.title}: has no weights that training could change. Is all frozen?")
+        elif self.optimizer is not None:
+            self.optimizer.build(variables)
+        return variables
+
+    def forget_shapes_of_labels(self) -> None:
+        """Find out again which accuracy is meant, because the model has changed."""
+        if self._scores is not None:
+            self._scores.forget_choice()
+
+    def _compiled(self, who: str) -> Scores:
+        if self._scores is None:
+            raise ValueError(
+                f"{who}: {self.title} is not compiled. Call model.compile(optimizer='adam', "
+                f"loss=...) first."
+            )
+        if self._scores.loss is None:
+            raise ValueError(
+                f"{who} [MC023]: {self.title} was compiled without a loss, so there is nothing to "
+                f"minimize. Compile it with loss='categorical_crossentropy', for one."
+            )
+        return self._scores
+
+    def _get_ready(self, feed: Feed, who: str) -> None:
+        """Build the model for the first batch, and see whether data and model fit together."""
+        first = feed.peek()
+        if first is None:
+            raise ValueError(f"{who} [MC054]: there is no batch in what x yields.")
+        self.ensure_built(first.x.shape)
+        labels = all_labels(feed.batches, first)
+        if self._scores is not None and labels is not None:
+            self._fit_scores_to(labels, who)
+
+    def _fit_scores_to(self, labels: Array, who: str) -> None:
+        assert self._scores is not None
+        self._scores.check_labels(labels, self.output_shape, who)
+        self._scores.choose(labels.shape, self.output_shape)
+
+    def _ready_batch(self, x: Any, y: Any, sample_weight: Any, who: str) -> Batch:
+        if y is None:
+            raise ValueError(f"{who}: y is missing, the labels: {who}(x, y).")
+        batch = converted(checked(x, y, sample_weight, who))
+        self.ensure_built(batch.x.shape)
+        assert batch.y is not None
+        self._fit_scores_to(batch.y, who)
+        return batch
+
+    def _warn_of_pixels(self, feed: Feed) -> None:
+        first = feed.peek()
+        if self._warned_of_pixels or first is None or not looks_like_pixels(first.x):
+            return
+        self._warned_of_pixels = True
+        warn_user(
+            f"fit [MC030]: the inputs span 0 to {first.x.max():.0f}, and weights are made for "
+            f"numbers around 1. Divide them: x / 255."
+        )
+
+    def _reported(self, logs: dict[str, float], return_dict: bool) -> Results:
+        if return_dict:
+            return logs
+        results = [logs[name] for name in self.metrics_names]
+        return results if len(results) > 1 else results[0]
+
+
+def _check_counts(who: str, **counts: int | None) -> None:
+    for name, count in counts.items():
+        if count is not None:
+            whole_number(who, name, count)
+
+
+def _names_in_logs(names: list[str], validated: bool) -> list[str]:
+    """What the logs hold at the end of an epoch."""
+    return sorted(names) + [f"val_{name}" for name in sorted(names) if validated]

@@ -1,0 +1,77 @@
+"""The S-shaped activations: sigmoid and tanh."""
+
+import numpy as np
+
+from minicnn.autograd import Op, Tensor
+from minicnn.backend import Array
+
+
+class Sigmoid(Op):
+    """y = 1 / (1 + e^-x);   dx = dy * y * (1 - y)."""
+
+    def forward(self, x: Array) -> Array:
+        shrunk = np.exp(-np.abs(x))  # never above 1, so it cannot overflow
+        return np.where(x >= 0, 1, shrunk) / (1 + shrunk)
+
+    def backward(self, dy: Tensor) -> Tensor:
+        y = self.output
+        return dy * (y * (1 - y))
+
+
+class Tanh(Op):
+    """y = (e^x - e^-x) / (e^x + e^-x);   dx = dy * (1 - y^2)."""
+
+    def forward(self, x: Array) -> Array:
+        return np.tanh(x)
+
+    def backward(self, dy: Tensor) -> Tensor:
+        y = self.output
+        return dy * (1 - y * y)
+
+
+def sigmoid(x: Tensor) -> Tensor:
+    """Squeeze all numbers into the range from 0 to 1.
+
+        y = 1 / (1 + e^-x) = e^x / (e^x + 1)
+
+    The first form overflows for very negative x, the second for very large x; each is used on its
+    good side. The slope can be told from y alone:
+
+        dx = dy * y * (1 - y)
+
+    It vanishes for y near 0 or 1: there the sigmoid hardly learns. A loss works on the scores
+    before the sigmoid instead, which the result remembers as `.logits`.
+
+    Args:
+        x: any shape.
+
+    Returns:
+        A tensor of the shape of x.
+
+    >>> sigmoid(Tensor([-1000.0, 0.0, 1000.0]))
+    Tensor([0.  0.5 1. ])
+    """
+    y = Sigmoid()(x)
+    y.logits = x
+    return y
+
+
+def tanh(x: Tensor) -> Tensor:
+    """Squeeze all numbers into the range from -1 to 1: the hyperbolic tangent.
+
+        y = (e^x - e^-x) / (e^x + e^-x) = 2 sigmoid(2x) - 1
+
+    The slope is 1 at 0 and vanishes on both sides:
+
+        dx = dy * (1 - y^2)
+
+    Args:
+        x: any shape.
+
+    Returns:
+        A tensor of the shape of x.
+
+    >>> tanh(Tensor([0.0, 1.0])).numpy().round(4)
+    array([0.    , 0.7616], dtype=float32)
+    """
+    return Tanh()(x)

@@ -1,0 +1,122 @@
+"""Regularizers: penalties for large weights, which are added to the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minicnn import ops
+from minicnn.arguments import number, resolve, saved_form
+from minicnn.autograd import Tensor
+
+
+class L1L2:
+    """Penalize large weights, by their size and by their square.
+
+        penalty = l1 * sum of |w| + l2 * sum of w^2
+
+    The gradient pulls every weight towards 0: the first part by l1, however small the weight is, so
+    that many become 0; the second by 2 * l2 * w, so that the large ones shrink most.
+
+    Args:
+        l1: the factor of the first part, at least 0.
+        l2: the factor of the second part, at least 0.
+
+    Raises:
+        ValueError: a factor is negative.
+        TypeError: a factor is no number.
+
+    >>> L1L2(l1=0.5, l2=2.0)(Tensor([1.0, -2.0]))
+    Tensor(11.5)
+    """
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
+        self.l1 = number(f"{type(self).__name__}: l1", l1)
+        self.l2 = number(f"{type(self).__name__}: l2", l2)
+
+    def __call__(self, w: Tensor) -> Tensor:
+        penalty = Tensor(np.zeros((), w.dtype))
+        if self.l1:
+            penalty = penalty + ops.sum(ops.abs(w)) * self.l1
+        if self.l2:
+            penalty = penalty + ops.sum(ops.square(w)) * self.l2
+        return penalty
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make a regularizer like this one."""
+        return {"l1": self.l1, "l2": self.l2}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> L1L2:
+        """Make a regularizer from what get_config() has returned."""
+        return cls(**config)
+
+
+class L1(L1L2):
+    """Penalize large weights by their size: l1 * sum of |w|.
+
+    Args:
+        l1: the factor, at least 0.
+
+    >>> L1(0.5)(Tensor([1.0, -2.0]))
+    Tensor(1.5)
+    """
+
+    def __init__(self, l1: float = 0.01) -> None:
+        super().__init__(l1=l1)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"l1": self.l1}
+
+
+class L2(L1L2):
+    """Penalize large weights by their square: l2 * sum of w^2, without a factor of 1/2.
+
+    Args:
+        l2: the factor, at least 0.
+
+    >>> L2(0.5)(Tensor([1.0, -2.0]))
+    Tensor(2.5)
+    """
+
+    def __init__(self, l2: float = 0.01) -> None:
+        super().__init__(l2=l2)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"l2": self.l2}
+
+
+l1, l2, l1_l2 = L1, L2, L1L2  # Keras' other names for the classes
+
+REGULARIZERS = {"l1": L1, "l2": L2, "l1l2": L1L2, "L1": L1, "L2": L2, "L1L2": L1L2}
+
+
+def get(identifier: Any) -> Callable[[Tensor], Tensor] | None:
+    """Return the regularizer that `identifier` stands for; None for None.
+
+    Args:
+        identifier: a name, a regularizer or its class, a function that makes a single number of a
+            tensor, or a saved configuration.
+
+    Raises:
+        ValueError: no regularizer has this name.
+        TypeError: identifier is none of these.
+
+    >>> get("l2").l2
+    0.01
+    >>> get("l1_l2")
+    Traceback (most recent call last):
+    ValueError: unknown regularizer 'l1_l2'. Did you mean 'L1L2'? Known are: L1, L1L2, L2, l1, ...
+    """
+    if identifier is None or (callable(identifier) and not isinstance(identifier, type)):
+        return identifier
+    return resolve("regularizer", L1L2, REGULARIZERS, identifier)
+
+
+def serialize(regularizer: Callable[[Tensor], Tensor] | None) -> Any:
+    """Describe a regularizer as it stands in files; a plain function by its name."""
+    if isinstance(regularizer, L1L2):
+        return saved_form("regularizers", regularizer)
+    return None if regularizer is None else regularizer.__name__

@@ -1,0 +1,23 @@
+"""What all tests share: the devices they run on, and the same random numbers in every run."""
+
+import pytest
+
+from minicnn import random
+from minicnn.backend import get_device, set_device
+
+
+@pytest.fixture(params=["cpu", "emulator", "gpu"])
+def device(request):
+    """The name of a device; the test is skipped, with the reason, where it cannot be had."""
+    before = get_device()
+    try:
+        set_device(request.param)
+    except (RuntimeError, NotImplementedError) as reason:  # NotImplementedError is one, to be clear
+        pytest.skip(str(reason))
+    yield request.param
+    set_device(before)
+
+
+@pytest.fixture(autouse=True)
+def _the_same_random_numbers():
+    random.set_seed(0)

@@ -1,0 +1,87 @@
+"""Gradients of layers, by finite differences, for the input and for every weight."""
+
+import numpy as np
+import pytest
+
+from minicnn.autograd import Tensor
+from minicnn.gradcheck import check_gradient
+from minicnn.layers import (
+    ELU,
+    Activation,
+    AveragePooling2D,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePooling2D,
+    GlobalMaxPooling2D,
+    LeakyReLU,
+    MaxPooling2D,
+    ReLU,
+    Reshape,
+    Softmax,
+    ZeroPadding2D,
+)
+
+IMAGES = (2, 5, 6, 4)
+CASES = {
+    "dense": (lambda **k: Dense(3, **k), (3, 5)),
+    "dense tanh on images": (lambda **k: Dense(3, "tanh", **k), IMAGES),
+    "dense softmax": (lambda **k: Dense(3, "softmax", **k), (3, 5)),
+    "dense without bias": (lambda **k: Dense(3, use_bias=False, **k), (3, 5)),
+    "conv2d": (lambda **k: Conv2D(3, 3, **k), IMAGES),
+    "conv2d relu": (lambda **k: Conv2D(3, (3, 2), activation="relu", **k), IMAGES),
+    "conv2d elu": (lambda **k: Conv2D(3, 2, activation="elu", **k), IMAGES),
+    "conv2d strides": (lambda **k: Conv2D(3, 3, (2, 3), padding="same", **k), IMAGES),
+    "conv2d dilated": (lambda **k: Conv2D(3, 2, dilation_rate=(2, 1), **k), IMAGES),
+    "conv2d groups": (lambda **k: Conv2D(4, 3, groups=2, activation="relu", **k), IMAGES),
+    "max pooling": (lambda **k: MaxPooling2D((2, 3), **k), IMAGES),
+    "max pooling same": (lambda **k: MaxPooling2D(3, 2, "same", **k), IMAGES),
+    "average pooling": (lambda **k: AveragePooling2D(2, 1, **k), IMAGES),
+    "average pooling same": (lambda **k: AveragePooling2D(3, 2, "same", **k), IMAGES),
+    "global average": (lambda **k: GlobalAveragePooling2D(**k), IMAGES),
+    "global max": (lambda **k: GlobalMaxPooling2D(keepdims=True, **k), IMAGES),
+    "flatten": (lambda **k: Flatten(**k), IMAGES),
+    "reshape": (lambda **k: Reshape((3, -1), **k), IMAGES),
+    "zero padding": (lambda **k: ZeroPadding2D(((1, 2), (0, 3)), **k), IMAGES),
+    "activation": (lambda **k: Activation("gelu", **k), IMAGES),
+    "relu": (lambda **k: ReLU(max_value=1, negative_slope=0.1, threshold=0.2, **k), IMAGES),
+    "leaky relu": (lambda **k: LeakyReLU(**k), IMAGES),
+    "elu": (lambda **k: ELU(0.7, **k), IMAGES),
+    "softmax": (lambda **k: Softmax(axis=1, **k), IMAGES),
+}
+
+
+def as_function(layer):
+    """The layer as a function of its input and its weights; its last output, squared, bends."""
+    names = [weight.name for weight in layer.weights]
+
+    def function(x, *weights):
+        for name, weight in zip(names, weights, strict=True):
+            setattr(layer, name, weight)
+        y = layer(x)
+        return y * y
+
+    return function
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_gradients_are_right_to_second_order(case):
+    make, shape = CASES[case]
+    layer = make(dtype="float64")
+    layer.ensure_built(shape)
+    rng = np.random.default_rng(1)
+    # All numbers differ, and none lies at a kink: max pooling needs a winner, relu a side.
+    x = (rng.permutation(np.prod(shape)) / np.prod(shape) * 3 - 1.49).reshape(shape)
+    check_gradient(as_function(layer), x, *[rng.normal(size=w.shape) for w in layer.weights])
+
+
+def test_dropout_has_the_gradient_of_its_mask():
+    x = np.random.default_rng(0).normal(size=(3, 4))
+
+    def function(x):
+        y = Dropout(0.5, seed=3, dtype="float64")(x, training=True)  # the same mask every time
+        return y * y
+
+    assert (function(Tensor(x)).numpy() == 0).any()
+    check_gradient(function, x)

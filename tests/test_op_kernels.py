@@ -1,0 +1,98 @@
+"""The small kernels of the ops against their references: numbers, layouts, threads."""
+
+import numba
+import numpy as np
+import pytest
+
+from minicnn.backend import kernels
+
+rng = np.random.default_rng(0)
+cross_entropy, dropout, normal_cdf = (
+    kernels.softmax_cross_entropy,
+    kernels.dropout,
+    kernels.normal_cdf,
+)
+
+
+def targets(N, K):
+    t = rng.random((N, K))
+    return t / t.sum(axis=1, keepdims=True)
+
+
+CALLS = {
+    "softmax_cross_entropy.forward": (
+        cross_entropy.forward,
+        (rng.normal(size=(7, 5)), targets(7, 5)),
+    ),
+    "softmax_cross_entropy.forward, large": (
+        cross_entropy.forward,
+        (1e4 * rng.normal(size=(7, 5)), np.eye(7, 5)),
+    ),
+    "softmax_cross_entropy.forward, one class": (cross_entropy.forward, (np.ones((2, 1)),) * 2),
+    "softmax_cross_entropy.backward": (
+        cross_entropy.backward,
+        (rng.normal(size=7), rng.normal(size=(7, 5)), targets(7, 5)),
+    ),
+    "softmax_cross_entropy.backward, large": (
+        cross_entropy.backward,
+        (rng.normal(size=7), 1e4 * rng.normal(size=(7, 5)), np.eye(7, 5)),
+    ),
+    "dropout.apply": (dropout.apply, (rng.normal(size=(3, 5)), 0.3, 11)),
+    "dropout.apply, many": (dropout.apply, (rng.normal(size=100_001), 0.9, 2**63 - 1)),
+    "dropout.apply, none": (dropout.apply, (np.zeros((0, 3)), 0.5, 0)),
+    "normal_cdf.forward": (normal_cdf.forward, (np.linspace(-40, 40, 81),)),
+    "normal_cdf.forward, many": (normal_cdf.forward, (rng.normal(size=(30, 400)),)),
+    "normal_cdf.forward, one": (normal_cdf.forward, (np.array(0.5),)),
+}
+
+
+def in_dtype(args, dtype):
+    return [a.astype(dtype) if isinstance(a, np.ndarray) else a for a in args]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", CALLS)
+def test_the_cpu_version_is_equal_to_the_reference(name, dtype):
+    kernel, args = CALLS[name]
+    args = in_dtype(args, dtype)
+    before = [np.copy(a) for a in args]
+    for a in args:
+        if isinstance(a, np.ndarray):
+            a.flags.writeable = False
+    result = kernel(*args)
+    assert result.dtype == dtype
+    accuracy = 8 * np.finfo(dtype).eps
+    np.testing.assert_allclose(result, kernel.reference(*args), rtol=accuracy, atol=accuracy / 8)
+    for now, then in zip(args, before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_the_order_in_memory_does_not_matter(name):
+    kernel, args = CALLS[name]
+    turned = [np.asfortranarray(a) if isinstance(a, np.ndarray) else a for a in args]
+    np.testing.assert_array_equal(kernel(*turned), kernel(*args))
+
+
+@pytest.mark.parametrize("name", ["dropout.apply, many", "normal_cdf.forward, many"])
+def test_the_number_of_threads_does_not_matter(name):
+    kernel, args = CALLS[name]
+    threads = numba.get_num_threads()
+    both = kernel(*args)
+    numba.set_num_threads(1)
+    try:
+        one = kernel(*args)
+    finally:
+        numba.set_num_threads(threads)
+    np.testing.assert_array_equal(both, one)
+
+
+def test_far_below_0_the_normal_probability_keeps_its_digits():
+    # from the continued fraction of Mills' ratio: P(Z < -10)
+    y = normal_cdf.forward(np.array([-10.0]))
+    np.testing.assert_allclose(y, [7.619853024160527e-24], rtol=1e-13)
+
+
+def test_a_class_that_cannot_be_and_is_not_asked_for_is_no_nan():
+    loss = cross_entropy.forward(np.array([[0.0, -np.inf]]), np.array([[1.0, 0.0]]))
+    assert loss == 0
