@@ -25,6 +25,7 @@ setup(
     },
     packages=[
         "minicnn",
+        "minicnn.callbacks",
         "minicnn.cli",
         "minicnn.datasets",
         "minicnn.kernels",

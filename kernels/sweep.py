@@ -16,7 +16,7 @@ with zeros around it, into scratch memory that stays in the cache. Filters are p
 reads them one after the other: for a block of VECTORS * LANES filters, all p, q, k in order; the
 last block is filled up with zeros.
 
-Threads:  in `sweep` a task owns a band of output rows of one image. In `correlate` a task owns some
+Threads:  in `sweep` a task owns a band of output rows of one image, for some of the filters. In `correlate` a task owns some
           of the filters' cells for some of the images; the images are cut the same way whatever the
           number of threads, and the parts are added in a fixed order. Worker number k of the
           `prange` takes tasks k, k + workers, ... and has scratch memory of its own.
@@ -35,7 +35,9 @@ from .simd import MOST_PIXELS, WIDTHS, lanes, most_pixels, tile, tiles
 
 BAND_BYTES = 1 << 18  # of input rows in one task: a share of the second-level cache
 STRETCH_BYTES = 1 << 18  # of filters that are used again and again, likewise
+FILTERS_BYTES = 1 << 19  # of the filters in one task
 PARTS_BYTES = 1 << 23  # of all partial filter gradients together
+TASKS_PER_WORKER = 4
 TASKS = 32  # so many that threads of unequal speed finish together; the same on every machine
 SPLITS = 4  # of the filters' cells, at least
 IN_FLIGHT = 12  # multiply-adds that a CPU wants to have under way at a time
@@ -183,13 +185,14 @@ def _three_loops(g, row):
 
 
 @compiled_parallel
-def _sweep(x, filters, start, y, floor, g, copies, LANES, bands, spills):
+def _sweep(x, filters, start, y, floor, g, shares, copies, LANES, bands, spills):
     workers = spills.shape[0]
     zeros = np.zeros(max(WIDTHS) * LANES, x.dtype)
-    tasks = (g.I + g.band - 1) // g.band
+    per_image = (g.I + g.band - 1) // g.band
+    per_share = g.N * per_image
     for worker in prange(workers):
-        for task in range(worker, g.N * tasks, workers):
-            n, first = task // tasks, task % tasks * g.band
+        for task in range(worker, shares[0] * per_share, workers):
+            n, first = task % per_share // per_image, task % per_image * g.band
             rows = min(g.band, g.I - first)
             source, row = x, g.W * g.C
             at_x = ((n * g.H + g.s * first - g.top) * g.W - g.left) * g.C
@@ -204,13 +207,14 @@ def _sweep(x, filters, start, y, floor, g, copies, LANES, bands, spills):
                     (start, zeros, group * g.F),
                     (y, at_y + group * g.F, spills[worker]),
                     (first, rows, floor, LANES),
+                    (task // per_share, *shares),
                     g,
                 )
 
 
 @compiled
-def _sweep_group(source, packed, begin, target, settings, g):
-    """All rows of one task, for the filters of one group.
+def _sweep_group(source, packed, begin, target, settings, share, g):
+    """All rows of one task, for the share of one group's filters that is the task's.
 
     Block by block of filters, and in a block stretch by stretch of the window: a stretch is as much
     of the filters as stays in the second-level cache while all pixels of the task pass by it.
@@ -218,14 +222,15 @@ def _sweep_group(source, packed, begin, target, settings, g):
     (x, at_x, row), (filters, at_w), (start, zeros, at_start) = source, packed, begin
     (y, at_y, spill), (task_row, rows, floor, LANES) = target, settings
     A, B, K, x_a, x_b, x_k = _three_loops(g, row)
-    f = 0
+    mine, shares, blocks = share
+    number = f = 0
     while f < g.F:
         width = _block_width(g.F, f, g.width, LANES)
         count = width * LANES
         whole = f + count <= g.F
         most = STRETCH_BYTES // (count * x.itemsize) if whole else A * B * K
         a_step, b_step, k_pieces = _stretch(A, B, K, most)
-        for a in range(0, A, a_step):
+        for a in range(0, A if number * shares // blocks == mine else 0, a_step):
             for b in range(0, B, b_step):
                 for k_piece in range(k_pieces):
                     k, k_end = k_piece * K // k_pieces, (k_piece + 1) * K // k_pieces
@@ -241,6 +246,7 @@ def _sweep_group(source, packed, begin, target, settings, g):
                         (task_row, first and last),
                         g,
                     )
+        number += 1
         at_w += A * B * K * count
         f += count
 
@@ -320,7 +326,9 @@ def sweep(x, filters, start, y, floor, g):
     dtype = x.dtype
     g = g._replace(tiles=tiles(dtype), width=best_width(-(-g.F // lanes(dtype)), g.J))
     workers = numba.get_num_threads()
-    g = g._replace(band=g.rows_per_task(dtype.itemsize, 4 * workers))
+    shares = _shares_of_filters(g, dtype, workers)
+    tasks = -(-TASKS_PER_WORKER * workers // shares[0])
+    g = g._replace(band=g.rows_per_task(dtype.itemsize, tasks))
     begin = np.zeros(g.groups * g.F + padded(g.F, dtype), dtype)  # tiles read whole vectors
     if start is not None:
         begin[: start.size] = start
@@ -328,8 +336,19 @@ def sweep(x, filters, start, y, floor, g):
     bands = empty((workers, g.band_size(g.band) if copies else 1), dtype)
     spills = empty((workers, MOST_PIXELS * max(WIDTHS) * lanes(dtype)), dtype)
     packed = pack(filters, g.width)
-    floor = dtype.type(floor)
-    _sweep(x.reshape(-1), packed, begin, y.reshape(-1), floor, g, copies, lanes(dtype), bands, spills)
+    settings = (dtype.type(floor), g, shares, copies, lanes(dtype))
+    _sweep(x.reshape(-1), packed, begin, y.reshape(-1), *settings, bands, spills)
+
+
+def _shares_of_filters(g, dtype, workers):
+    """Into how many shares the filters of a group are cut for the tasks, of how many blocks.
+
+    So many that a share stays in the cache, and that there is work for all where images are few.
+    """
+    blocks = _block_count(g.F, g.width, lanes(dtype))
+    size = g.P * g.Q * g.K * padded(g.F, dtype) * dtype.itemsize
+    wanted = max(-(-size // FILTERS_BYTES), TASKS_PER_WORKER * workers // (g.N * g.I))
+    return _even_share(blocks, max(1, wanted)), blocks
 
 
 @compiled_parallel

@@ -35,7 +35,18 @@ Results: TypeAlias = "float | list[float] | dict[str, float]"
 
 
 class Trainer(Layer):
-    """A layer that can be trained: the half of Model that does not care what it is made of."""
+    """A layer that can be trained: the half of Model that does not care what it is made of.
+
+    >>> import numpy as np
+    >>> from minicnn import layers
+    >>> from minicnn.models import Sequential
+    >>> x = np.array([[1.0], [2.0], [3.0]])
+    >>> model = Sequential([layers.Input((1,)), layers.Dense(1, use_bias=False)])
+    >>> model.compile(optimizers.SGD(0.1), loss="mse")
+    >>> history = model.fit(x, 5 * x, epochs=30, verbose=0)
+    >>> round(model.predict([[10.0]], verbose=0).item(), 3), len(history.history["loss"])
+    (50.0, 30)
+    """
 
     def __init__(self, trainable: bool = True, name: str | None = None) -> None:
         super().__init__(trainable=trainable, name=name)

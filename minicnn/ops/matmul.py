@@ -1,7 +1,7 @@
 """The matrix product, of single matrices and of whole batches of them."""
 
 from minicnn.autograd import Op, Tensor
-from minicnn.backend import Array
+from minicnn.backend import Array, kernels
 from minicnn.ops import operands
 from minicnn.ops.reduce import broadcast_to
 from minicnn.ops.shape import Transpose, reshape
@@ -11,6 +11,8 @@ class MultiplyMatrices(Op):
     """y = x weight, for each pair of matrices;   dx = dy weight^T,   dw = x^T dy."""
 
     def forward(self, x: Array, weight: Array) -> Array:
+        if x.ndim == 2 and x.dtype.kind == "f":
+            return kernels.matmul.multiply(x, weight)
         return x @ weight
 
     def backward(self, dy: Tensor) -> tuple[Tensor | None, Tensor | None]:
