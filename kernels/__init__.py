@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # for editors and mypy; at run time __getattr__ does the same
         rmsprop,
         sgd,
         softmax_cross_entropy,
+        sum_rows,
     )
 
 FAMILIES = (
@@ -40,6 +41,7 @@ FAMILIES = (
     "rmsprop",
     "sgd",
     "softmax_cross_entropy",
+    "sum_rows",
 )
 
 __all__ = [
@@ -60,6 +62,7 @@ __all__ = [
     "rmsprop",
     "sgd",
     "softmax_cross_entropy",
+    "sum_rows",
     "without_gpu_version",
     "zeros",
 ]

@@ -6,14 +6,14 @@
 NaN is not below zero, so it passes forward: a failure further up stays visible.
 
 Work:     one comparison per number; the time goes into memory.
-Threads:  one prange step owns a run of neighbouring numbers.
+Threads:  one prange step owns a run of neighbouring numbers; a single run starts no threads.
 Versions: NumPy reference, Numba loops. To come: CUDA (relu.cu).
 """
 
 import numpy as np
 from numba import prange
 
-from .compiling import compiled_parallel
+from .compiling import compiled, compiled_parallel
 from .kernel import Kernel
 from .memory import empty
 
@@ -28,29 +28,45 @@ def _backward_reference(dy, y):
     return np.where(y > 0, dy, 0)
 
 
+@compiled
+def _forward_run(x, y, begin, end):
+    for k in range(begin, end):
+        y[k] = 0 if x[k] < 0 else x[k]
+
+
+@compiled
+def _backward_run(dy, y, dx, begin, end):
+    for k in range(begin, end):
+        dx[k] = dy[k] if y[k] > 0 else 0
+
+
 @compiled_parallel
 def _forward_loops(x, y):
     for run in prange((x.size + RUN - 1) // RUN):
-        for k in range(run * RUN, min((run + 1) * RUN, x.size)):
-            y[k] = 0 if x[k] < 0 else x[k]
+        _forward_run(x, y, run * RUN, min((run + 1) * RUN, x.size))
 
 
 @compiled_parallel
 def _backward_loops(dy, y, dx):
     for run in prange((dy.size + RUN - 1) // RUN):
-        for k in range(run * RUN, min((run + 1) * RUN, dy.size)):
-            dx[k] = dy[k] if y[k] > 0 else 0
+        _backward_run(dy, y, dx, run * RUN, min((run + 1) * RUN, dy.size))
 
 
 def _forward_cpu(x):
     y = empty(x.shape, x.dtype)
-    _forward_loops(x.reshape(-1), y.reshape(-1))
+    if x.size <= RUN:
+        _forward_run(x.reshape(-1), y.reshape(-1), 0, x.size)
+    else:
+        _forward_loops(x.reshape(-1), y.reshape(-1))
     return y
 
 
 def _backward_cpu(dy, y):
     dx = empty(dy.shape, dy.dtype)
-    _backward_loops(dy.reshape(-1), y.reshape(-1), dx.reshape(-1))
+    if dy.size <= RUN:
+        _backward_run(dy.reshape(-1), y.reshape(-1), dx.reshape(-1), 0, dy.size)
+    else:
+        _backward_loops(dy.reshape(-1), y.reshape(-1), dx.reshape(-1))
     return dx
 
 
