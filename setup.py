@@ -10,7 +10,7 @@ TEST = ["pytest>=8", "pillow"]
 setup(
     name="minicnn",
     version="0.1.0",
-    description="A deep learning framework to read to the bottom: Keras outside, Numba and CUDA inside",
+    description="A deep learning framework to read to the bottom, and a fast one",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",

@@ -48,8 +48,7 @@ def compiled_for_address(signature: Any, function: Callable[..., Any]) -> Any:
 def _njit(function: Function, parallel: bool) -> Function:
     with _our_cache() as cache:
         # "numpy": x / 0 is infinite; to look out for it would keep loops from being vectorised
-        options = {"cache": cache, "nogil": True, "error_model": "numpy"}
-        return numba.njit(parallel=parallel, **options)(function)
+        return numba.njit(parallel=parallel, cache=cache, nogil=True, error_model="numpy")(function)
 
 
 @contextmanager
@@ -91,7 +90,7 @@ def _fingerprint() -> str:
     return hashlib.sha256(text).hexdigest()[:16]
 
 
-class _Notice(event.Listener):
+class _Notice(event.Listener):  # type: ignore[misc]
     """Says on the error stream that kernels are being compiled, and when that is over.
 
     A terminal gets one line that is rewritten for each kernel; a file gets the first line only.

@@ -9,22 +9,24 @@ All three add up products over the same n, i, j, p, q, c, f:
     where  h = s*i + d*p - top  and  w = t*j + e*q - left;  outside the image x is 0.
 
 N images of H x W pixels and C channels; F filters of P x Q pixels, whose rows lie d and whose
-columns lie e pixels apart. The window stands at I x J places, strides = (s, t) apart, on images with
-padding = ((top, bottom), (left, right)) around them. With several groups, the channels and the
+columns lie e pixels apart. The window stands at I x J places, strides = (s, t) apart, on images
+with padding = ((top, bottom), (left, right)) around them. With several groups, the channels and the
 filters are cut into as many blocks, and block g of the filters sees block g of the channels only:
 weight is (P, Q, C / groups, F). `forward` adds a bias and cuts off below zero on the way, because
 the numbers are in the registers anyway.
 
 Work:     N*I*J * P*Q * C*F / groups multiplications each.
-Threads:  sweep.py says who owns what.
-Versions: NumPy reference, register tiles (sweep.py, simd.py). To come: CUDA (conv2d.cu).
+Threads:  sweep.py and correlate.py say who owns what.
+Versions: NumPy reference, register tiles (simd.py). To come: CUDA (conv2d.cu).
 """
 
 import numpy as np
 
+from .correlate import correlate
+from .geometry import Geometry
 from .kernel import Kernel
 from .memory import empty, zeros
-from .sweep import Geometry, correlate, sweep
+from .sweep import sweep
 
 
 def _windows(x, P, Q, strides, padding, dilation):  # (N, I, J, C, P, Q)
@@ -88,7 +90,7 @@ def _input_grad_cpu(dy, weight, x_shape, strides, padding, dilation, groups):
 
         dx[s*i + a] = sum over u of  dy[i + shift - u] * weight[r + s*u],   r = (a + top) mod s
     """
-    (s, t), ((top, _), (left, _)), (d, e) = strides, padding, dilation
+    (s, t), ((top, _), (left, _)) = strides, padding
     P, Q, _, _ = weight.shape
     phases = [(a, b) for a in range(min(s, x_shape[1])) for b in range(min(t, x_shape[2]))]
     all_met = s <= P and t <= Q
@@ -119,7 +121,8 @@ def _weight_grad_cpu(x, dy, weight_shape, strides, padding, dilation, groups):
     _, I, J, _ = dy.shape
     (s, t), ((top, _), (left, _)), (d, e) = strides, padding, dilation
     dw = empty(weight_shape, x.dtype)
-    size = (*x.shape, P, Q, K, F // groups, I, J)
+    N, H, W, C = x.shape
+    size = (N, H, W, C, P, Q, K, F // groups, I, J)
     correlate(x, dy, dw, Geometry(*size, s, t, d, e, top, left, groups))
     return dw
 

@@ -55,8 +55,8 @@ def is_gpu_array(x: Any) -> bool:
 def _given(x: Any) -> Any:
     """`x` as every version may expect it: in C order, and for Numba writeable.
 
-    CUDA ignores strides. Numba would compile anew for each layout, and once more for arrays that are
-    read-only because a graph holds them; the kernels promise to leave them alone.
+    CUDA ignores strides. Numba would compile anew for each layout, and once more for arrays that
+    are read-only because a graph holds them; the kernels promise to leave them alone.
     """
     if not hasattr(x, "flags"):
         return x

@@ -2,8 +2,8 @@
 
     y[m,f] = sum over k of  x[m,k] * weight[k,f]
 
-NumPy's own product would do; but it keeps threads of its own, which go on spinning for a while after
-each product and take the cores from Numba's.
+NumPy's own product would do; but it keeps threads of its own, which go on spinning for a while
+after each product and take the cores from Numba's.
 
 Work:     M*K*F multiplications.
 Threads:  sweep.py says who owns what.
@@ -12,9 +12,10 @@ Versions: NumPy reference, register tiles (sweep.py, simd.py). To come: CUDA (ma
 
 import numpy as np
 
+from .geometry import Geometry
 from .kernel import Kernel
 from .memory import empty
-from .sweep import Geometry, sweep
+from .sweep import sweep
 
 
 def _multiply_reference(x, weight):

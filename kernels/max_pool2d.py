@@ -1,8 +1,8 @@
 """Max pooling of NHWC images: find the largest pixel of a window, then read it or write to it.
 
-    where[n,i,j,c]            = h*W + w  of the largest  x[n,h,w,c]  in window i, j    forward
-    y[n,i,j,c]                = x[n, where[n,i,j,c], c]                                forward, gather
-    dx[n, where[n,i,j,c], c] += dy[n,i,j,c]                                            scatter
+    where[n,i,j,c]            = h*W + w  of the largest  x[n,h,w,c]  in window i, j  forward
+    y[n,i,j,c]                = x[n, where[n,i,j,c], c]                              forward, gather
+    dx[n, where[n,i,j,c], c] += dy[n,i,j,c]                                          scatter
 
 Window i, j: every  h = s*i + p - top  and  w = t*j + q - left  inside the image.
 

@@ -79,6 +79,6 @@ def _aligned(size: int) -> Array:
     NumPy makes a view of a view refer to the array that owns the memory; so that references to
     this one can be counted, it must own what it shows: it is made anew from a memoryview.
     """
-    wide = np.empty(size + LINE, np.uint8)
+    wide: Any = np.empty(size + LINE, np.uint8)
     begin = -wide.ctypes.data % LINE
     return np.frombuffer(memoryview(wide)[begin : begin + size], np.uint8)

@@ -1,20 +1,20 @@
 """Register tiles: the innermost loop of convolution, written for the vector registers of the CPU.
 
-A tile of the output, PIXELS positions times VECTORS * LANES filters, stays in registers for a whole
+A tile of the output, PIXELS positions times WIDTH * LANES filters, stays in registers for a whole
 sum, while its factors stream by:
 
     for a, b, k in the three nested loops of a sum:
-        for v:     load     filter[v]  = w[at_w : at_w + LANES]                 one load for all pixels
-        for m:     load     pixel      = x[at_x + m*x_pixel + a*x_a + b*x_b + k*x_k]
-        for m, v:  sum[m, v]          += pixel * filter[v]                      a multiply-add each
+        for v:      filter[v]  = w[at_w + v*LANES : ... + LANES]           a load for all pixels
+        for m:      pixel      = x[at_x + m*x_pixel + a*x_a + b*x_b + k*x_k]
+        for m, v:   sum[m, v] += pixel * filter[v]                         a multiply-add each
 
 Loops that LLVM vectorises by itself keep their sums in memory, so that every multiply-add also
-loads and stores; they reach a fraction of the speed. Here PIXELS + VECTORS loads feed
-PIXELS * VECTORS multiply-adds. The price is that we write LLVM's instructions by hand: `@intrinsic`
-lets a Numba function call a piece of LLVM code as if it were a function. `_tile_in_python` says in
-Python what the piece does; it runs where NUMBA_DISABLE_JIT=1 switches the compiler off.
+loads and stores; they reach a fraction of the speed. Here PIXELS + WIDTH loads feed PIXELS * WIDTH
+multiply-adds. The price is that we write LLVM's instructions by hand: `@intrinsic` lets a Numba
+function call a piece of LLVM code as if it were a function. `_tile_in_python` says in Python what
+the piece does; it runs where NUMBA_DISABLE_JIT=1 switches the compiler off.
 
-A tile must fit into the registers: PIXELS * VECTORS sums + VECTORS filters + 1 pixel.
+A tile must fit into the registers: PIXELS * WIDTH sums + WIDTH filters + 1 pixel.
 
     registers                        16 (SSE, AVX2)     32 (AVX-512, NEON)
     1 vector  wide                   14 pixels          14 pixels
@@ -90,16 +90,15 @@ def most_pixels(width):
 def _tile_in_python(address, shape, x, at_x, w, at_w, start, at_start, y, at_y, add, floor, loops):
     """One tile, in Python; the compiled one does the same.
 
-    Args:
-        address: of the compiled tiles; not used in Python.
-        shape: (pixels, width): the tile's size, width counted in vectors.
-        x: flat array of images; the tile's first pixel is at `at_x`.
-        w: flat array of packed filters, from `at_w` on: width * LANES numbers per step of the sum.
-        start: flat array; the sums of each pixel begin at its numbers from `at_start` on (a bias).
-        y: flat array; the tile's first pixel goes to `at_y`.
-        add: whether to add to what stands in y, instead of replacing it.
-        floor: results below it become it: 0 for relu, -infinity for nothing. NaN stays NaN.
-        loops: (A, B, K, x_a, x_b, x_k, x_pixel, w_step, y_pixel): three counts, then steps.
+    address: of the compiled tiles; not used in Python.
+    shape: (pixels, width): the tile's size, width counted in vectors.
+    x, at_x: flat array of images, and where in it the tile's first pixel is.
+    w, at_w: flat array of packed filters; from at_w on, width * LANES numbers per step of the sum.
+    start, at_start: the sums of each pixel begin at the numbers that stand there (a bias).
+    y, at_y: where the sums of the first pixel go.
+    add: whether to add to what stands in y, instead of replacing it.
+    floor: results below it become it: 0 for relu, -infinity for nothing. NaN stays NaN.
+    loops: (A, B, K, x_a, x_b, x_k, x_pixel, w_step, y_pixel): three counts, then steps.
     """
     pixels, width = shape
     A, B, K, x_a, x_b, x_k, x_pixel, w_step, y_pixel = loops

@@ -166,7 +166,8 @@ class Tensor:
 
     def numpy(self) -> Array:
         """The data as a NumPy array; not a copy, if it lives on the CPU."""
-        return self.data.get() if kernels.is_gpu_array(self.data) else self.data
+        data: Any = self.data
+        return data.get() if kernels.is_gpu_array(data) else data
 
     def detach(self) -> Tensor:
         """A tensor of the same data that remembers no op and requires no gradient."""

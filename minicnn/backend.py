@@ -21,6 +21,7 @@ def _kernels_of_this_checkout() -> ModuleType:
     assert spec and spec.loader
     module = sys.modules["minicnn.kernels"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    sys.modules["minicnn"].__dict__["kernels"] = module  # as import does with a submodule
     return module
 
 

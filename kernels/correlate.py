@@ -1,0 +1,170 @@
+"""A correlation: which filters would have made dy out of x? It serves conv2d.weight_grad.
+
+    dw[p,q,k,f] = sum over n, i, j of  x[n,h,w,k] * dy[n,i,j,f]
+
+    where  h = s*i + d*p - top  and  w = t*j + e*q - left;  outside the image x is 0.
+
+Tiles as in sweep.py, turned by a quarter: what they hold is a piece of dw, neighbouring k times
+neighbouring f, and they walk over the pixels.
+
+Threads:  a task owns some of the filters' cells, for some of the images. The images are cut the
+          same way whatever the number of threads, and the parts are added in a fixed order.
+Work:     N*I*J * P*Q * K*F multiplications; the tiles do most of what the machine can.
+"""
+
+import numba
+import numpy as np
+from numba import prange
+
+from .compiling import compiled, compiled_parallel
+from .geometry import (
+    BAND_BYTES,
+    MOST,
+    best_width,
+    block_count,
+    block_width,
+    columns_under,
+    copy_band,
+    even_share,
+    padded,
+    three_loops,
+)
+from .memory import empty
+from .simd import WIDTHS, lanes, tile, tiles
+
+PARTS_BYTES = 1 << 23  # of all partial filter gradients together
+TASKS = 32  # so many that threads of unequal speed finish together; the same on every machine
+SPLITS = 4  # of the filters' cells, at least
+
+
+@compiled_parallel
+def _correlate(x, dy, parts, g, cuts, copies, LANES, bands, columns):
+    workers = bands.shape[0]
+    images, splits, blocks = cuts
+    f_padded = padded(g.F, LANES)
+    zeros = np.zeros(max(WIDTHS) * LANES, x.dtype)
+    for worker in prange(workers):
+        for task in range(worker, images * splits, workers):
+            cut, split = task // splits, task % splits
+            begin, end = cut * g.N // images, (cut + 1) * g.N // images
+            for n in range(begin, end, g.at_once):
+                count = min(g.at_once, end - n)
+                for first in range(0, g.I, g.band):
+                    rows = min(g.band, g.I - first)
+                    source, row, image = x, g.W * g.C, g.H * g.W * g.C
+                    at_x = n * image + ((g.s * first - g.top) * g.W - g.left) * g.C
+                    if copies[0]:
+                        row, at_x = columns_under(g) * g.C, 0
+                        image = (g.s * (rows - 1) + g.d * (g.P - 1) + 1) * row
+                        source = bands[worker]
+                        for k in range(count):
+                            copy_band(x, n + k, first, rows, g, source, k * image)
+                    gradient, dy_pixel, group_step = dy, g.groups * g.F, g.F
+                    at_dy = (n * g.I + first) * g.J * g.groups * g.F
+                    if copies[1]:
+                        pixels = count * rows * g.J * g.groups
+                        _widen(dy, at_dy, pixels, g.F, f_padded, columns[worker])
+                        gradient, dy_pixel, at_dy = columns[worker], g.groups * f_padded, 0
+                        group_step = f_padded
+                    _correlate_band(
+                        (source, at_x, row, image),
+                        (gradient, at_dy, dy_pixel, group_step),
+                        (parts[cut], zeros),
+                        (split, splits, blocks, count, rows, LANES),
+                        n > begin or first > 0,
+                        g,
+                    )
+
+
+@compiled
+def _widen(dy, at, pixels, F, f_padded, wide):
+    """Copy `pixels` runs of F numbers, with room for whole vectors between them."""
+    for k in range(pixels):
+        for f in range(F):
+            wide[k * f_padded + f] = dy[at + k * F + f]
+        for f in range(F, f_padded):
+            wide[k * f_padded + f] = 0
+
+
+@compiled
+def _correlate_band(source, gradient, target, settings, add, g):
+    """Add what some images or rows contribute to this task's share of the filters' cells."""
+    (x, at_x, row, image), (dy, at_dy, dy_pixel, group_step) = source, gradient
+    (part, zeros), (split, splits, blocks, images, rows, LANES) = target, settings
+    A, B, K, x_a, x_b, _ = three_loops(g, row)
+    number = 0  # of the block of cells: the tasks share them out by it
+    for group in range(g.groups):
+        f = 0
+        while f < g.F:
+            width = block_width(g.F, f, g.width, LANES)
+            count = width * LANES
+            pieces = (K + MOST[width] - 1) // MOST[width]
+            loops = (images, rows, g.J, image, g.s * row, g.t * g.C, 1, dy_pixel, count)
+            for a in range(A):
+                for b in range(B):
+                    mine = number * splits // blocks == split
+                    number += 1
+                    for piece in range(pieces if mine else 0):
+                        k, end = piece * K // pieces, (piece + 1) * K // pieces
+                        cell = g.P * g.Q * g.K * (group * padded(g.F, LANES) + f)
+                        tile(
+                            g.tiles,
+                            (end - k, width),
+                            x,
+                            at_x + a * x_a + b * x_b + group * g.K + k,
+                            dy,
+                            at_dy + group * group_step + f,
+                            zeros,
+                            0,
+                            part,
+                            cell + ((a * B + b) * K + k) * count,
+                            add,
+                            -np.inf,
+                            loops,
+                        )
+            f += count
+
+
+@compiled_parallel
+def _add_parts(parts, dw, width, LANES, groups):
+    """Unpack and add up: dw (P*Q*K, groups*F), each row owned by one prange step."""
+    steps, F = dw.shape[0], dw.shape[1] // groups
+    for step in prange(steps):
+        for group in range(groups):
+            f = 0
+            at = group * steps * padded(F, LANES)
+            while f < F:
+                count = block_width(F, f, width, LANES) * LANES
+                for k in range(min(count, F - f)):
+                    total = parts[0, at + step * count + k]
+                    for part in range(1, parts.shape[0]):
+                        total += parts[part, at + step * count + k]
+                    dw[step, group * F + f + k] = total
+                at += steps * count
+                f += count
+
+
+def correlate(x, dy, dw, g):
+    """Fill dw, (P, Q, K, groups * F), from x, (N, H, W, C), and dy, (N, I, J, groups * F)."""
+    if g.N == 0:
+        dw.fill(0)
+        return
+    dtype = x.dtype
+    run = g.Q * g.K if g.e == 1 and g.groups == 1 else g.K
+    g = g._replace(tiles=tiles(dtype), width=best_width(-(-g.F // lanes(dtype)), run))
+    band = g.rows_per_task(dtype.itemsize, 1)
+    fitting = BAND_BYTES // (dtype.itemsize * g.band_size(band))
+    g = g._replace(band=band, at_once=max(1, fitting if band == g.I else 1))
+    size = g.groups * g.P * g.Q * g.K * padded(g.F, lanes(dtype))
+    blocks = block_count(g.F, g.width, lanes(dtype)) * g.groups * g.P * g.Q * g.K // run
+    images = max(1, min(g.N, TASKS // SPLITS, PARTS_BYTES // (size * dtype.itemsize)))
+    splits = even_share(blocks, -(-TASKS // images))
+    parts = empty((images, size), dtype)
+    workers = numba.get_num_threads()
+    copies = (g.hangs_over, g.F % lanes(dtype) != 0)
+    bands = empty((workers, g.at_once * g.band_size(g.band) if copies[0] else 1), dtype)
+    columns = g.at_once * g.band * g.J * g.groups * padded(g.F, lanes(dtype)) if copies[1] else 1
+    wide = empty((workers, columns), dtype)
+    cuts = (images, splits, blocks)
+    _correlate(x.reshape(-1), dy.reshape(-1), parts, g, cuts, copies, lanes(dtype), bands, wide)
+    _add_parts(parts, dw.reshape(-1, g.groups * g.F), g.width, lanes(dtype), g.groups)

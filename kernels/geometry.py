@@ -1,0 +1,176 @@
+"""What sweeps have in common: where a window stands, and how its data are laid out for tiles.
+
+A window moves over images (sweep.py, correlate.py):
+
+    h = s*i + d*p - top  and  w = t*j + e*q - left;  outside the image x is 0.
+
+Windows that hang over the border would need a question per pixel. Instead a band of rows is copied
+with zeros around it, into scratch memory that stays in the cache. Filters are packed so that a tile
+reads them one after the other: for a block of WIDTH * LANES filters, all p, q, k in order; the last
+blocks are narrower, and the very last is filled up with zeros.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .compiling import compiled
+from .memory import zeros
+from .simd import WIDTHS, lanes, most_pixels
+
+BAND_BYTES = 1 << 18  # of input rows in one task: a share of the second-level cache
+IN_FLIGHT = 12  # multiply-adds that a CPU wants to have under way at a time
+
+MOST = tuple(most_pixels(width) if width in WIDTHS else 0 for width in range(max(WIDTHS) + 1))
+
+
+class Geometry(NamedTuple):
+    """Who stands where; counts and steps are whole numbers, steps into y count numbers."""
+
+    N: int  # images,
+    H: int  # their rows,
+    W: int  # columns
+    C: int  # and channels
+    P: int  # rows of the window,
+    Q: int  # columns
+    K: int  # and channels: C / groups
+    F: int  # filters of one group
+    I: int  # places of the window, down
+    J: int  # and across
+    s: int  # steps of the window, down
+    t: int  # and across
+    d: int  # distance between its rows
+    e: int  # and columns
+    top: int  # zeros above the image
+    left: int  # and on its left
+    groups: int = 1
+    y_image: int = 0  # from an image of y to the next; sweep only, like those below
+    y_row: int = 0
+    y_pixel: int = 0
+    y_first: int = 0
+    band: int = 1  # rows of y in one task
+    at_once: int = 1  # images in one task; correlate only
+    width: int = 1  # vectors side by side in a tile
+    tiles: int = 0  # the address of the compiled tiles
+
+    @property
+    def hangs_over(self) -> bool:
+        """Whether a window reaches over the border."""
+        below = self.s * (self.I - 1) + self.d * (self.P - 1) - self.top >= self.H
+        right = self.t * (self.J - 1) + self.e * (self.Q - 1) - self.left >= self.W
+        return self.top > 0 or self.left > 0 or below or right
+
+    def band_size(self, rows: int) -> int:
+        """How many numbers of x lie under the windows of `rows` rows of y."""
+        across = self.t * (self.J - 1) + self.e * (self.Q - 1) + 1
+        return (self.s * (rows - 1) + self.d * (self.P - 1) + 1) * across * self.C
+
+    def rows_per_task(self, itemsize: int, tasks: int) -> int:
+        """As many rows as fit into the cache, but so few that there are `tasks` tasks."""
+        one, two = self.band_size(1), self.band_size(2)
+        fitting = 1 + max(0, BAND_BYTES // itemsize - one) // max(1, two - one)
+        bands = -(-tasks // self.N)
+        return max(1, min(self.I, fitting, -(-self.I // bands)))
+
+
+def best_width(vectors, pixels):
+    """How many vectors wide the tiles should be, for a number of filter vectors and of pixels.
+
+    A step of a tile costs pixels * width multiply-adds and pixels + width loads, the CPU does two
+    of each at a time, and too few multiply-adds wait for one another.
+    """
+
+    def share_of_peak(width):
+        pieces = -(-pixels // MOST[width])
+        m = pixels / pieces
+        return m * width / max(m * width, m + width, IN_FLIGHT)
+
+    return max((w for w in WIDTHS if w <= max(1, vectors)), key=share_of_peak)
+
+
+@compiled
+def padded(count, LANES):
+    """`count`, rounded up to whole vectors."""
+    return (count + LANES - 1) // LANES * LANES
+
+
+def block_count(F, width, LANES):
+    """How many blocks the filters of one group are cut into."""
+    vectors = -(-F // LANES)
+    whole, rest = divmod(vectors, width)
+    return whole + rest.bit_count()  # of the rest, each power of two is a block
+
+
+def even_share(blocks, wanted):
+    """The smallest number of equal shares of `blocks` from `wanted` on, or else a share each."""
+    return next((n for n in range(wanted, blocks) if blocks % n == 0), blocks)
+
+
+def pack(filters, width):
+    """Filters (groups, P, Q, K, F) in the order in which tiles read them, flat."""
+    groups, P, Q, K, F = filters.shape
+    packed = zeros((groups * P * Q * K * padded(F, lanes(filters.dtype)),), filters.dtype)
+    flat = np.ascontiguousarray(filters).reshape(groups, P * Q * K, F)
+    _pack(flat, packed, width, lanes(filters.dtype))
+    return packed
+
+
+@compiled
+def block_width(F, f, width, LANES):
+    """The width of the block of filters that begins at f: narrower at the end."""
+    vectors = (F - f + LANES - 1) // LANES
+    while width > vectors:
+        width //= 2
+    return width
+
+
+@compiled
+def _pack(filters, packed, width, LANES):
+    groups, steps, F = filters.shape
+    at = 0
+    for group in range(groups):
+        f = 0
+        while f < F:
+            count = block_width(F, f, width, LANES) * LANES
+            for step in range(steps):
+                for k in range(min(count, F - f)):
+                    packed[at + k] = filters[group, step, f + k]
+                at += count
+            f += count
+
+
+@compiled
+def copy_band(x, n, first, rows, g, band, at):
+    """Copy what lies under `rows` rows of windows, from row `first` on, with zeros around it."""
+    across = columns_under(g)
+    begin = min(max(g.left, 0), across)  # columns of zeros on the left
+    end = min(max(g.left + g.W, begin), across)  # from here on zeros again
+    for r in range(g.s * (rows - 1) + g.d * (g.P - 1) + 1):
+        h = g.s * first + r - g.top
+        inside = 0 <= h < g.H
+        source = ((n * g.H + h) * g.W - g.left) * g.C
+        to = at + r * across * g.C
+        for k in range(begin * g.C if inside else across * g.C):
+            band[to + k] = 0
+        if inside:
+            for k in range(begin * g.C, end * g.C):
+                band[to + k] = x[source + k]
+            for k in range(end * g.C, across * g.C):
+                band[to + k] = 0
+
+
+@compiled
+def columns_under(g):
+    """How many columns of x lie under a row of windows."""
+    return g.t * (g.J - 1) + g.e * (g.Q - 1) + 1
+
+
+@compiled
+def three_loops(g, row):
+    """Counts and steps in x of the sum over a window: (A, B, K, x_a, x_b, x_k).
+
+    The columns of a window without gaps are neighbours in memory: one long run instead of Q.
+    """
+    if g.e == 1 and g.groups == 1:
+        return g.P, 1, g.Q * g.K, g.d * row, 0, 1
+    return g.P, g.Q, g.K, g.d * row, g.e * g.C, 1

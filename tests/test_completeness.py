@@ -1,0 +1,68 @@
+"""Nothing is forgotten: every kernel has its versions, its header and its test."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+import test_kernels
+import test_op_kernels
+
+from minicnn.backend import kernels
+
+ROOT = Path(__file__).parents[1]
+KERNELS = kernels.all_kernels()
+TESTED = {
+    *test_kernels.EVERY,
+    *(name.partition(",")[0] for name in test_op_kernels.CALLS),
+    "adam.step",  # the optimizers' kernels: test_optimizers.py
+    "rmsprop.step",
+    "sgd.step",
+}
+
+
+def test_every_kernel_is_compared_with_its_reference():
+    assert set(KERNELS) == TESTED
+
+
+def test_every_file_of_kernels_is_a_family_or_a_tool():
+    tools = {"__init__", "compiling", "correlate", "geometry", "kernel", "memory", "simd", "sweep"}
+    files = {path.stem for path in ROOT.glob("kernels/*.py")}
+    assert files == tools | set(kernels.FAMILIES)
+
+
+@pytest.mark.parametrize("family", kernels.FAMILIES)
+def test_every_family_has_a_header_that_says_who_owns_what(family):
+    header = importlib.import_module(f"minicnn.kernels.{family}").__doc__
+    for part in ("Work:", "Threads:", "Versions:"):
+        assert part in header
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_every_kernel_is_called_what_it_is(name):
+    family, _, function = name.partition(".")
+    assert getattr(importlib.import_module(f"minicnn.kernels.{family}"), function) is KERNELS[name]
+
+
+def test_which_gpu_versions_are_missing():
+    # the list shrinks with every .cu file; what stands here is what a GPU cannot do yet
+    assert kernels.without_gpu_version() == [
+        "adam.step",
+        "average_pool2d.forward",
+        "average_pool2d.spread",
+        "conv2d.forward",
+        "conv2d.input_grad",
+        "conv2d.weight_grad",
+        "dropout.apply",
+        "matmul.multiply",
+        "max_pool2d.forward",
+        "max_pool2d.gather",
+        "max_pool2d.scatter",
+        "normal_cdf.forward",
+        "relu.forward",
+        "relu.backward",
+        "rmsprop.step",
+        "sgd.step",
+        "softmax_cross_entropy.forward",
+        "softmax_cross_entropy.backward",
+        "sum_rows.forward",
+    ]

@@ -1,0 +1,372 @@
+"""The kernels of convolution, pooling and their kin: every version against the reference.
+
+The reference runs in float64 on the same numbers. A float32 result that is a sum of K products
+t[1] ... t[K] is off by rounding: by about 2^-24 times the root of K times the root of the sum of
+t[k]^2. `rounding_errors` counts in that unit, which one more run of the reference on squared inputs
+gives. Right kernels stay under 8; inputs rounded to fewer bits would give a hundred and more.
+"""
+
+import importlib
+
+import numba
+import numpy as np
+import pytest
+
+from minicnn.backend import kernels
+from minicnn.ops.window import place_window
+
+conv2d, max_pool2d, average_pool2d = kernels.conv2d, kernels.max_pool2d, kernels.average_pool2d
+NO_PADDING = ((0, 0), (0, 0))
+
+
+def normal(seed, *shape):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def arrangement(x_shape, window, strides, padding, dilation, groups):
+    """The last arguments of a convolution kernel; padding may also be given in numbers."""
+    if isinstance(padding, str):
+        extent = tuple(d * (p - 1) + 1 for d, p in zip(dilation, window, strict=True))
+        strides, padding = place_window("test", x_shape, extent, strides, padding)
+    return strides, padding, dilation, groups
+
+
+def convolution(x_shape, window, F, strides=(1, 1), padding="valid", dilation=(1, 1), groups=1):
+    """(name, arguments) of all three maps for one configuration, in float64."""
+    where = arrangement(x_shape, window, strides, padding, dilation, groups)
+    x, weight = normal(1, *x_shape), normal(2, *window, x_shape[3] // groups, F)
+    y = conv2d.forward.reference(x, weight, None, False, *where)
+    dy = normal(3, *y.shape)
+    return {
+        "forward": (x, weight, None, False, *where),
+        "input_grad": (dy, weight, x_shape, *where),
+        "weight_grad": (x, dy, weight.shape, *where),
+    }
+
+
+# sizes below, at and above those of a tile: 14 pixels, vectors of 4, 8 or 16 numbers
+CONVOLUTIONS = {
+    "smallest": convolution((1, 1, 1, 1), (1, 1), 1),
+    "tutorial, first layer": convolution((2, 32, 32, 3), (3, 3), 32),
+    "tutorial, second layer": convolution((3, 15, 15, 32), (3, 3), 64),
+    "tutorial, third layer": convolution((5, 6, 6, 64), (3, 3), 128),
+    "same": convolution((2, 9, 31, 5), (3, 3), 17, padding="same"),
+    "same, even window": convolution((2, 6, 5, 4), (4, 2), 8, padding="same"),
+    "strides": convolution((2, 11, 9, 3), (3, 3), 10, strides=(2, 3)),
+    "strides, same": convolution((2, 8, 8, 6), (3, 3), 16, strides=(2, 2), padding="same"),
+    "7x7 with strides": convolution((1, 30, 29, 3), (7, 7), 20, strides=(2, 2), padding="same"),
+    "strides larger than the window": convolution((2, 10, 11, 4), (2, 1), 3, strides=(3, 4)),
+    "strides larger than the image": convolution((2, 3, 2, 4), (1, 1), 3, strides=(5, 4)),
+    "dilation": convolution((2, 12, 13, 3), (3, 2), 9, dilation=(2, 3)),
+    "dilation, same": convolution((2, 9, 9, 4), (3, 3), 33, padding="same", dilation=(2, 2)),
+    "groups": convolution((2, 7, 8, 6), (3, 3), 9, padding="same", groups=3),
+    "groups with strides": convolution((2, 9, 9, 8), (3, 3), 64, strides=(2, 2), groups=2),
+    "depthwise": convolution((2, 10, 9, 11), (3, 3), 11, padding="same", groups=11),
+    "1x1": convolution((2, 5, 6, 70), (1, 1), 48),
+    "wide padding": convolution((2, 4, 5, 3), (2, 2), 5, padding=((3, 4), (5, 2))),
+    "many channels": convolution((1, 4, 4, 300), (3, 3), 200, padding="same"),
+    "filters larger than the cache": convolution((1, 5, 5, 256), (3, 3), 80),
+    "rows of one pixel": convolution((3, 20, 1, 7), (3, 1), 12),
+    "a long row": convolution((1, 1, 100, 2), (1, 3), 16),
+    "1x2 pixels of 130 filters": convolution((1, 3, 4, 2), (3, 3), 130),
+}
+
+
+def random_convolution(seed):
+    rng = np.random.default_rng(seed)
+    N, H, W = (int(n) for n in rng.integers(1, [4, 14, 20]))
+    groups = int(rng.choice([1, 1, 2, 3]))
+    C, F = groups * int(rng.integers(1, 20)), groups * int(rng.integers(1, 40))
+    strides, dilation = (1, 1), (1, 1)
+    if rng.random() < 0.5:
+        strides = tuple(int(n) for n in rng.integers(1, 4, 2))
+    else:
+        dilation = tuple(int(n) for n in rng.integers(1, 3, 2))
+    padding = ("same", ((1, 2), (0, 3)))[rng.integers(2)]
+    room = (H, W) if padding == "same" else (H + 3, W + 3)
+    window = tuple(
+        1 + int(rng.integers(max(1, (n - 1) // d)) % 5) for n, d in zip(room, dilation, strict=True)
+    )
+    return convolution((N, H, W, C), window, F, strides, padding, dilation, groups)
+
+
+def in_dtype(args, dtype):
+    """`args` with their floating point arrays in `dtype`."""
+    return [a.astype(dtype) if getattr(a, "dtype", None) == np.float64 else a for a in args]
+
+
+def rounding_errors(result, kernel, args, dtype):
+    """The largest error of `result`, in units of what rounding explains; see the top."""
+    rounded = [a.astype(np.float64) if isinstance(a, np.ndarray) else a for a in args]
+    squared = [a**2 if isinstance(a, np.ndarray) else a for a in rounded]
+    counted = [np.ones_like(a) if isinstance(a, np.ndarray) else a for a in rounded]
+    exact = kernel.reference(*rounded)
+    scale = np.sqrt(kernel.reference(*squared) * kernel.reference(*counted))
+    error = np.abs(result - exact) / np.where(scale == 0, 1, scale)
+    return (error / (np.finfo(dtype).eps / 2)).max(initial=0)
+
+
+def check_convolution(maps, dtype):
+    for name, args in maps.items():
+        kernel = getattr(conv2d, name)
+        given = in_dtype(args, dtype)
+        result = kernel(*given)
+        assert result.dtype == dtype
+        assert result.shape == kernel.reference(*args).shape
+        assert rounding_errors(result, kernel, given, dtype) < 8, name
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_convolution_agrees_with_the_reference(name, dtype):
+    check_convolution(CONVOLUTIONS[name], dtype)
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_any_convolution_agrees_with_the_reference(seed):
+    check_convolution(random_convolution(seed), ["float32", "float64"][seed % 2])
+
+
+def test_rounded_inputs_would_be_noticed():
+    args = in_dtype(CONVOLUTIONS["tutorial, second layer"]["forward"], "float32")
+    x = args[0].view(np.int32) & ~0x1FFF  # 10 bits of the fraction are left, as in TF32
+    result = conv2d.forward(x.view(np.float32), *args[1:])
+    assert rounding_errors(result, conv2d.forward, args, "float32") > 50
+
+
+@pytest.mark.parametrize("name", ["tutorial, first layer", "same", "1x2 pixels of 130 filters"])
+def test_bias_and_relu_are_added_on_the_way(name):
+    x, weight, _, _, *where = CONVOLUTIONS[name]["forward"]
+    bias = normal(4, weight.shape[3])
+    args = (x, weight, bias, True, *where)
+    np.testing.assert_allclose(
+        conv2d.forward(*args), conv2d.forward.reference(*args), rtol=0, atol=1e-12
+    )
+
+
+def test_long_sums_add_bias_once_and_cut_off_last():
+    # a window of 9 * 400 numbers is added up in several stretches: see sweep.py
+    x, weight, bias = normal(1, 1, 5, 5, 400), normal(2, 3, 3, 400, 160), 50 * normal(3, 160)
+    args = (x, weight, bias, True, (1, 1), NO_PADDING, (1, 1), 1)
+    expected = conv2d.forward.reference(*args)
+    assert 0.2 < (expected == 0).mean() < 0.8
+    np.testing.assert_allclose(conv2d.forward(*args), expected, rtol=0, atol=1e-10)
+
+
+def test_the_reference_is_the_formula():
+    x, weight, _, _, (s, t), padding, (d, e), groups = CONVOLUTIONS["groups"]["forward"]
+    y = conv2d.forward.reference(x, weight, None, False, (s, t), padding, (d, e), groups)
+    (top, _), (left, _) = padding
+    P, Q, K, F = weight.shape
+    expected = np.zeros_like(y)
+    for n, i, j, f in np.ndindex(y.shape):
+        group = f // (F // groups)
+        for p, q, k in np.ndindex(P, Q, K):
+            h, w = s * i + d * p - top, t * j + e * q - left
+            if 0 <= h < x.shape[1] and 0 <= w < x.shape[2]:
+                expected[n, i, j, f] += x[n, h, w, group * K + k] * weight[p, q, k, f]
+    np.testing.assert_allclose(y, expected)
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_the_three_sums_of_a_convolution_are_one(name):
+    maps = CONVOLUTIONS[name]
+    x, weight = maps["forward"][:2]
+    dy = maps["input_grad"][0]
+    y, dx, dw = (getattr(conv2d, m)(*maps[m]) for m in ("forward", "input_grad", "weight_grad"))
+    np.testing.assert_allclose([np.vdot(dx, x), np.vdot(dw, weight)], np.vdot(y, dy))
+
+
+def test_an_empty_batch_is_no_error():
+    x, weight = np.zeros((0, 5, 5, 2)), np.ones((3, 3, 2, 4))
+    where = ((1, 1), NO_PADDING, (1, 1), 1)
+    y = conv2d.forward(x, weight, None, False, *where)
+    assert y.shape == (0, 3, 3, 4)
+    assert conv2d.input_grad(y, weight, x.shape, *where).shape == x.shape
+    assert not conv2d.weight_grad(x, y, weight.shape, *where).any()
+
+
+def test_nan_and_infinity_pass_through_a_convolution():
+    x = np.ones((1, 3, 3, 1), np.float32)
+    x[0, 0, 0, 0], x[0, 2, 2, 0] = np.nan, np.inf
+    weight = np.ones((2, 2, 1, 1), np.float32)
+    y = conv2d.forward(x, weight, None, True, (1, 1), NO_PADDING, (1, 1), 1)
+    np.testing.assert_array_equal(y.ravel(), [np.nan, 4, 4, np.inf])
+
+
+WINDOWS = [  # (P, Q), (s, t), padding
+    ((2, 2), (2, 2), "valid"),
+    ((3, 3), (2, 2), "same"),
+    ((3, 2), (1, 1), "same"),
+    ((4, 3), (2, 3), "same"),
+    ((2, 2), (3, 3), "valid"),
+    ((1, 1), (3, 2), "valid"),
+    ((7, 6), (1, 1), "valid"),
+]
+
+
+def pooling(window, strides, padding, seed=0):
+    """Arguments of the pooling kernels, with many ties, some NaN and some infinities."""
+    rng = np.random.default_rng(seed)
+    x = rng.integers(-3, 3, size=(2, 7, 6, 5)).astype(np.float64)
+    x[rng.random(x.shape) < 0.1] = np.nan
+    x[rng.random(x.shape) < 0.3] = -np.inf
+    where = place_window("test", x.shape, window, strides, padding)
+    y, winners = max_pool2d.forward.reference(x, window, *where)
+    dy, smooth = rng.normal(size=y.shape), rng.normal(size=x.shape)
+    return {
+        "max_pool2d.forward": (x, window, *where),
+        "max_pool2d.gather": (x, winners),
+        "max_pool2d.scatter": (dy, winners, x.shape),
+        "average_pool2d.forward": (smooth, window, *where),
+        "average_pool2d.spread": (dy, x.shape, window, *where),
+    }
+
+
+def simple():
+    """Arguments of the other kernels of this file's kind."""
+    return {
+        "relu.forward": (normal(1, 3, 40, 50, 9),),
+        "relu.backward": (normal(1, 3, 40, 50, 9), normal(2, 3, 40, 50, 9)),
+        "matmul.multiply": (normal(1, 45, 37), normal(2, 37, 70)),
+    }
+
+
+def kernel_named(name):
+    return kernels.all_kernels()[name]
+
+
+def outputs(version, args):
+    results = version(*args)
+    return results if isinstance(results, tuple) else (results,)
+
+
+def check_equal(name, args, dtype):
+    kernel, given = kernel_named(name), in_dtype(args, dtype)
+    pairs = zip(outputs(kernel, given), outputs(kernel.reference, given), strict=True)
+    for one, other in pairs:
+        assert (one.shape, one.dtype) == (other.shape, other.dtype)
+        np.testing.assert_allclose(one, other, rtol=0, atol=200 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("window", WINDOWS, ids=str)
+@pytest.mark.parametrize("name", pooling(*WINDOWS[0]))
+def test_pooling_agrees_with_the_reference(name, window, dtype):
+    check_equal(name, pooling(*window)[name], dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", simple())
+def test_simple_kernels_agree_with_the_reference(name, dtype):
+    check_equal(name, simple()[name], dtype)
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 100_000])
+def test_relu_of_any_size(size):
+    x, dy = normal(1, size), normal(2, size)
+    np.testing.assert_array_equal(kernels.relu.forward(x), np.maximum(x, 0))
+    np.testing.assert_array_equal(kernels.relu.backward(dy, x), dy * (x > 0))
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (0, 3, 2), (3, 0, 2), (14, 5, 33), (3, 500, 300)])
+def test_matrix_products_of_any_size(sizes):
+    M, K, F = sizes
+    x, weight = normal(1, M, K), normal(2, K, F)
+    np.testing.assert_allclose(kernels.matmul.multiply(x, weight), x @ weight, atol=1e-11)
+
+
+def test_the_first_of_equals_wins():
+    _, where = max_pool2d.forward(np.zeros((1, 2, 4, 1)), (2, 2), (2, 2), NO_PADDING)
+    assert where.ravel().tolist() == [0, 2]
+
+
+def test_padding_never_wins():
+    x = np.full((1, 2, 2, 1), -np.inf)
+    y, where = max_pool2d.forward(x, (3, 3), (1, 1), ((1, 1), (1, 1)))
+    assert (y == -np.inf).all()
+    assert where.ravel().tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("rows", [0, 1, 1024, 1025, 5000])
+def test_sums_of_rows_are_as_exact_as_rounding_allows(rows, dtype):
+    args = in_dtype([normal(1, rows, 7)], dtype)
+    result = kernels.sum_rows.forward(*args)
+    assert result.dtype == dtype
+    assert rounding_errors(result, kernels.sum_rows.forward, args, dtype) < 8
+
+
+EVERY = {
+    "sum_rows.forward": (normal(1, 2500, 7),),
+    **{f"conv2d.{name}": args for name, args in CONVOLUTIONS["same"].items()},
+    **pooling(*WINDOWS[1]),
+    **simple(),
+}
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_strided_and_protected_inputs(name):
+    expected = outputs(kernel_named(name), EVERY[name])
+    views = [np.asfortranarray(a) if isinstance(a, np.ndarray) else a for a in EVERY[name]]
+    protected = [a.copy() if isinstance(a, np.ndarray) else a for a in EVERY[name]]
+    for array in protected:
+        if isinstance(array, np.ndarray):
+            array.flags.writeable = False
+    for args in (views, protected):
+        for one, other in zip(outputs(kernel_named(name), args), expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_inputs_stay_as_they_were(name):
+    before = [a.copy() if isinstance(a, np.ndarray) else a for a in EVERY[name]]
+    outputs(kernel_named(name), EVERY[name])
+    for now, then in zip(EVERY[name], before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_number_of_threads_changes_no_bit(name):
+    args = in_dtype(EVERY[name], "float32")
+    threads = numba.get_num_threads()
+    many = outputs(kernel_named(name), args)
+    numba.set_num_threads(1)
+    try:
+        one = outputs(kernel_named(name), args)
+    finally:
+        numba.set_num_threads(threads)
+    for a, b in zip(one, many, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_no_result_depends_on_what_its_memory_held(name, monkeypatch):
+    expected = outputs(kernel_named(name), EVERY[name])
+    poison = lambda shape, dtype: np.full(shape, 77, dtype)  # noqa: E731
+    for family in (name.split(".")[0], "sweep", "correlate"):
+        module = importlib.import_module(f"minicnn.kernels.{family}")
+        monkeypatch.setattr(module, "empty", poison, raising=False)
+    for one, other in zip(outputs(kernel_named(name), EVERY[name]), expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+class OnTheGPU:
+    """Looks like a CuPy array to a Kernel."""
+
+    shape = (1, 1, 3, 3)
+    __cuda_array_interface__: dict[str, object] = {}
+
+
+def test_devices_do_not_mix():
+    with pytest.raises(
+        TypeError, match=r"max_pool2d\.gather: .* one device, but .* CPU, GPU\. Move"
+    ):
+        max_pool2d.gather(np.zeros((1, 3, 3, 1)), OnTheGPU())
+
+
+def test_a_missing_version_is_named():
+    with pytest.raises(
+        NotImplementedError, match=r"max_pool2d\.gather: its GPU version is not wri"
+    ):
+        max_pool2d.gather(OnTheGPU(), OnTheGPU())
