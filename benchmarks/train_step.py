@@ -2,9 +2,9 @@
 
     python benchmarks/train_step.py [--batch-size 64] [--steps 60]
 
-Both start from the same weights. First three steps are made by both, and the losses must agree; then
-the steps are timed in turn, so that a busy machine disturbs all alike. Printed are medians, and the
-ratio that counts: PyTorch's faster layout divided by minicnn.
+Both start from the same weights. First three steps are made by both, and the losses must agree;
+then the steps are timed in turn, so that a busy machine disturbs all alike. Printed are medians, and
+the ratio that counts: PyTorch's faster layout divided by minicnn.
 """
 
 import argparse
@@ -115,9 +115,7 @@ def main():
         f"{platform.processor() or platform.machine()}, {numba.get_num_threads()} threads; ", end=""
     )
     print(f"minicnn {minicnn.__version__}, PyTorch {torch.__version__}, Numba {numba.__version__}")
-    print(
-        f"training step of the tutorial CNN, batch {arguments.batch_size}, median of {arguments.steps}"
-    )
+    print(f"training step of the tutorial CNN, batch {arguments.batch_size}, median times")
     for name, seconds in medians.items():
         print(f"{name:25} {seconds * 1e3:8.2f} ms")
     peer = min(seconds for name, seconds in medians.items() if name != "minicnn")

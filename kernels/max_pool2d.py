@@ -8,6 +8,8 @@ Window i, j: every  h = s*i + p - top  and  w = t*j + q - left  inside the image
 
 Letters as in conv2d.py. h*W + w is the number of a pixel in its image, so that gather and scatter
 need to know nothing of windows. Of equal pixels the first wins; the first NaN beats everything.
+`forward` can cut y off below zero on the way: a relu before the pooling would give the same y, but
+it would have several times as many numbers to look at.
 
 Work:     N*I*J * P*Q * C comparisons; N*I*J * C copies.
 Threads:  one prange step owns a row of windows of one image in `forward` and `gather`, and one
@@ -23,7 +25,7 @@ from .kernel import Kernel
 from .memory import empty
 
 
-def _forward_reference(x, window, strides, padding):
+def _forward_reference(x, window, relu, strides, padding):
     _, _, W, _ = x.shape
     _, Q = window
     (s, t), ((top, _), (left, _)) = strides, padding
@@ -38,7 +40,8 @@ def _forward_reference(x, window, strides, padding):
     p, q = np.divmod(wins.argmax(axis=-1), Q)  # (N, I, J, C)
     _, i, j, _ = np.indices(p.shape, sparse=True)
     where = ((s * i + p - top) * W + (t * j + q - left)).astype(np.int32)
-    return _gather_reference(x, where), where
+    y = _gather_reference(x, where)
+    return np.where(y < 0, 0, y).astype(x.dtype) if relu else y, where
 
 
 def _gather_reference(x, where):
@@ -56,7 +59,7 @@ def _scatter_reference(dy, where, x_shape):
 
 
 @compiled_parallel
-def _forward_loops(x, y, where, window, strides, corner):
+def _forward_loops(x, y, where, floor, window, strides, corner):
     N, H, W, C = x.shape
     _, I, J, _ = y.shape
     (P, Q), (s, t), (top, left) = window, strides, corner
@@ -76,6 +79,8 @@ def _forward_loops(x, y, where, window, strides, corner):
                         larger = not (x[n, h, w, c] <= best[c]) and best[c] == best[c]
                         winner[c] = h * W + w if larger else winner[c]
                         best[c] = x[n, h, w, c] if larger else best[c]
+            for c in range(C):
+                best[c] = floor if best[c] < floor else best[c]
 
 
 @compiled_parallel
@@ -99,12 +104,13 @@ def _scatter_loops(dy, where, dx):
                     dx[n, where[n, i, j, c], c] += dy[n, i, j, c]
 
 
-def _forward_cpu(x, window, strides, padding):
+def _forward_cpu(x, window, relu, strides, padding):
     N, H, W, C = x.shape
     (P, Q), (s, t), ((top, bottom), (left, right)) = window, strides, padding
     shape = (N, (top + H + bottom - P) // s + 1, (left + W + right - Q) // t + 1, C)
     y, where = empty(shape, x.dtype), empty(shape, np.int32)
-    _forward_loops(x, y, where, window, strides, (top, left))
+    floor = x.dtype.type(0 if relu else -np.inf)
+    _forward_loops(x, y, where, floor, window, strides, (top, left))
     return y, where
 
 

@@ -20,6 +20,7 @@ from minicnn import (
     optimizers,
     regularizers,
     utils,
+    visualize,
 )
 from minicnn.autograd import Op, Tensor, Watcher, grad, no_grad, watch
 from minicnn.backend import floatx, get_device, set_device, set_floatx
@@ -56,5 +57,6 @@ __all__ = [
     "set_device",
     "set_floatx",
     "utils",
+    "visualize",
     "watch",
 ]

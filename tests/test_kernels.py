@@ -212,10 +212,10 @@ def pooling(window, strides, padding, seed=0):
     x[rng.random(x.shape) < 0.1] = np.nan
     x[rng.random(x.shape) < 0.3] = -np.inf
     where = place_window("test", x.shape, window, strides, padding)
-    y, winners = max_pool2d.forward.reference(x, window, *where)
+    y, winners = max_pool2d.forward.reference(x, window, False, *where)
     dy, smooth = rng.normal(size=y.shape), rng.normal(size=x.shape)
     return {
-        "max_pool2d.forward": (x, window, *where),
+        "max_pool2d.forward": (x, window, strides == (2, 2), *where),
         "max_pool2d.gather": (x, winners),
         "max_pool2d.scatter": (dy, winners, x.shape),
         "average_pool2d.forward": (smooth, window, *where),
@@ -277,13 +277,13 @@ def test_matrix_products_of_any_size(sizes):
 
 
 def test_the_first_of_equals_wins():
-    _, where = max_pool2d.forward(np.zeros((1, 2, 4, 1)), (2, 2), (2, 2), NO_PADDING)
+    _, where = max_pool2d.forward(np.zeros((1, 2, 4, 1)), (2, 2), False, (2, 2), NO_PADDING)
     assert where.ravel().tolist() == [0, 2]
 
 
 def test_padding_never_wins():
     x = np.full((1, 2, 2, 1), -np.inf)
-    y, where = max_pool2d.forward(x, (3, 3), (1, 1), ((1, 1), (1, 1)))
+    y, where = max_pool2d.forward(x, (3, 3), False, (1, 1), ((1, 1), (1, 1)))
     assert (y == -np.inf).all()
     assert where.ravel().tolist() == [0, 0, 0, 0]
 

@@ -88,10 +88,8 @@ model.summary()
 loss, accuracy = model.evaluate(x_test, y_test, verbose=0)
 print(f"untrained: loss {loss:.3f}, accuracy {accuracy:.3f}; -ln(1/10) = {-math.log(1 / 10):.3f}")
 
-visualize.predictions(
-    x_test[:16], y_test[:16], model.predict(x_test[:16], verbose=0), class_names,
-    FOLDER / "before.png",
-)  # fmt: skip
+guesses = model.predict(x_test[:16], verbose=0)
+visualize.predictions(x_test[:16], y_test[:16], guesses, class_names, FOLDER / "before.png")
 
 # %% tags=["check"]
 assert model.count_params() == 160_202

@@ -7,6 +7,7 @@ from typing import Any
 
 from minicnn.autograd import Tensor
 from minicnn.layers import InputLayer, Layer
+from minicnn.layers.fusion import convolve_pool_relu, relu_can_wait
 from minicnn.layers.shapes import Shape
 from minicnn.models.model import Model
 
@@ -160,8 +161,13 @@ class Sequential(Model):
         return f"Shapes so far: {', '.join(f'{name} {shape}' for name, shape in steps)}."
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
-        for layer in self.layers:
-            x = layer(x, training=training)
+        layers = iter(zip(self.layers, [*self.layers[1:], None], strict=True))
+        for layer, following in layers:
+            if relu_can_wait(layer, following):
+                x = convolve_pool_relu(layer, following, x)
+                next(layers)  # the pooling is done, too
+            else:
+                x = layer(x, training=training)
         return x
 
     @property
