@@ -52,6 +52,10 @@ class Variable(Tensor):
     def trainable(self, value: bool) -> None:
         self.requires_grad = value
 
+    def numpy(self) -> Array:
+        """A copy of the numbers, which training does not change."""
+        return super().numpy().copy()
+
     def assign(self, value: Any) -> None:
         """Replace the numbers, keeping shape and dtype. Graphs that used the old ones notice.
 

@@ -46,6 +46,8 @@ def _from_array(path: Path) -> Array:
         array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{path}: cannot be read as an array ({error}).") from error
+    if array.dtype.kind not in "iuf":
+        raise UserError(f"{path}: cannot be read as an image: it holds {array.dtype}.")
     if array.ndim == 4 and len(array) == 1:
         array = array[0]
     if array.ndim == 2:

@@ -102,7 +102,10 @@ def _train(settings: argparse.Namespace, folder: Path) -> int:
     finished = _learn(settings, model, images, folder / WEIGHTS)
     steps = 0 if model.optimizer is None else model.optimizer.iterations
     if steps == 0:
-        print("Interrupted before the first step: nothing was learnt, so nothing is saved.")
+        print(
+            "Interrupted before the first step: nothing was learnt, so nothing is saved.",
+            file=sys.stderr,
+        )
         return 130
     model.save_weights(folder / WEIGHTS)
     try:

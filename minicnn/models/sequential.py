@@ -28,9 +28,9 @@ class Sequential(Model):
         ValueError: two layers have one name, or one cannot take what the layer before it gives.
 
     >>> from minicnn import layers
-    >>> model = Sequential([layers.Flatten(input_shape=(8, 8)), layers.Dense(10)])
-    >>> model.output_shape, model.count_params(), [layer.name for layer in model.layers][:1]
-    ((None, 10), 650, ['flatten'])
+    >>> model = Sequential([layers.Flatten(input_shape=(8, 8)), layers.Dense(10, name="scores")])
+    >>> model.output_shape, model.count_params(), model.layers[-1].name
+    ((None, 10), 650, 'scores')
     """
 
     def __init__(
