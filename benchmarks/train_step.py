@@ -3,8 +3,8 @@
     python benchmarks/train_step.py [--batch-size 64] [--steps 60]
 
 Both start from the same weights. First three steps are made by both, and the losses must agree;
-then the steps are timed in turn, so that a busy machine disturbs all alike. Printed are medians, and
-the ratio that counts: PyTorch's faster layout divided by minicnn.
+then the steps are timed in turn, so that a busy machine disturbs all alike. Printed are medians,
+and the ratio that counts: PyTorch's faster layout divided by minicnn.
 """
 
 import argparse

@@ -13,10 +13,10 @@ def write_file(path: str | os.PathLike[str], content: bytes) -> None:
     Raises:
         OSError: the file cannot be written; an old file is left as it was.
 
-    >>> import tempfile
+    >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_file(f"{folder}/note.txt", b"hello")
-    ...     open(f"{folder}/note.txt").read()
+    ...     pathlib.Path(folder, "note.txt").read_text()
     'hello'
     """
     target = os.path.realpath(path)

@@ -122,7 +122,9 @@ def _train(settings: argparse.Namespace, folder: Path) -> int:
 def _announce(settings: argparse.Namespace, model: Sequential, images: Data, folder: Path) -> None:
     import numba
 
-    where = "the GPU" if get_device() == "gpu" else f"the CPU, {numba.get_num_threads()} threads"
+    threads = numba.get_num_threads()
+    cpu = f"the CPU, {threads} thread{'s' * (threads > 1)}"
+    where = "the GPU" if get_device() == "gpu" else cpu
     print(
         f"minicnn {__version__}: training {settings.model!r} ({model.count_params():,} weights) on "
         f"{settings.dataset}, {len(images.x_train):,} images, on {where}.\n"

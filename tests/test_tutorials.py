@@ -1,0 +1,103 @@
+"""Lessons and the code in the documents run, and say what is true."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minicnn.datasets import cifar10, shapes10
+
+ROOT = Path(__file__).parents[1]
+LESSONS = sorted(ROOT.glob("tutorials/[0-9]*.py"))
+PARTS = ("**Goal:**", "Predict first", "Exercise", "Break it", "Summary", "What to read next")
+
+
+def run_lesson(path, folder, fast):
+    return subprocess.run(
+        [sys.executable, "-W", "error", path],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "MINICNN_FAST": "1" if fast else "0"},
+        capture_output=True,
+        text=True,
+    )
+
+
+def python_blocks(document):
+    return re.findall(r"^```python\n(.*?)^```", (ROOT / document).read_text(), re.DOTALL | re.M)
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_every_lesson_runs(path, tmp_path):
+    done = run_lesson(path, tmp_path, fast=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_every_number_in_a_lesson_is_true(path, tmp_path):
+    done = run_lesson(path, tmp_path, fast=False)  # its own checks compare them
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_every_lesson_has_its_parts(path):
+    text = path.read_text()
+    places = [text.find(part) for part in PARTS]
+    assert -1 not in places and places == sorted(places)
+
+
+def test_lesson_0_draws_saves_and_breaks(tmp_path):
+    done = run_lesson(ROOT / "tutorials/00_ten_minutes.py", tmp_path, fast=True)
+    assert {path.name for path in (tmp_path / "lesson-0").iterdir()} == {
+        "before.png",
+        "curves.png",
+        "after.png",
+        "lesson.weights.h5",
+    }
+    assert "same predictions: True" in done.stdout
+    assert "One input only? Add the batch axis: x[None]." in done.stdout
+
+
+@pytest.fixture
+def _a_small_cifar10(monkeypatch):
+    (x, y), test = shapes10.load_data(n_train=128, n_test=64)
+    monkeypatch.setattr(cifar10, "load_data", lambda: ((x, y), test))
+
+
+@pytest.mark.usefixtures("_a_small_cifar10")
+def test_the_code_in_the_readme_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    keras_tutorial, tensors = python_blocks("README.md")
+    names = {}
+    exec(keras_tutorial, names)
+    assert len(names["history"].history["val_accuracy"]) == 10
+    assert 0 <= names["test_accuracy"] <= 1 and names["model"].count_params() == 160_202
+    assert (tmp_path / "cifar10.weights.h5").exists()
+    exec(tensors, names)
+    assert np.allclose(names["slope"].numpy(), [3, 12, 27])
+
+
+def test_the_code_in_contributing_runs():
+    (example,) = python_blocks("CONTRIBUTING.md")
+    names = {}
+    exec(example, names)
+    x = np.linspace(-3, 3, 7)
+    wanted = x * np.tanh(np.log1p(np.exp(x)))
+    assert np.allclose(names["mish"](names["Tensor"](x)).numpy(), wanted)
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_documents_name_only_files_that_exist(document):
+    text = (ROOT / document).read_text()
+    named = re.findall(r"(?:minicnn|kernels|tests|tutorials|benchmarks)/[\w/]*\w(?:\.\w+)*", text)
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_readme_shows_a_picture_of_at_most_150_kb():
+    (picture,) = re.findall(r"!\[.+?\]\((.+?)\)", (ROOT / "README.md").read_text())
+    assert (ROOT / picture).read_bytes().startswith(b"\x89PNG")
+    assert (ROOT / picture).stat().st_size <= 150_000
