@@ -80,7 +80,7 @@ def get_device() -> str:
 def why_no_gpu() -> str:
     """The reason why training on a GPU is not possible here, or "" if it is."""
     if importlib.util.find_spec("cupy") is None:
-        return "CuPy is not installed: pip install ".[cuda13]" in a checkout"
+        return "CuPy is not installed: pip install '.[cuda13]' in minicnn's folder"
     import cupy
 
     if not cupy.cuda.is_available():

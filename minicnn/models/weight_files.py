@@ -22,6 +22,7 @@ from typing import Any, TypeAlias
 
 from minicnn.arguments import snake_case
 from minicnn.backend import Array
+from minicnn.files import write_file
 from minicnn.layers import InputLayer, Layer
 from minicnn.layers.names import numbered
 from minicnn.variable import Variable
@@ -56,7 +57,7 @@ def write_weights(path: FilePath, model_name: str, layers: Sequence[Layer]) -> N
     True
     """
     path = _checked(path, layers)
-    _write_in_one_step(path, _as_bytes(model_name, layers))
+    write_file(path, _as_bytes(model_name, layers))
 
 
 def read_weights(path: FilePath, layers: Sequence[Layer], skip_mismatch: bool = False) -> None:
@@ -118,27 +119,6 @@ def _as_bytes(model_name: str, layers: Sequence[Layer]) -> bytes:
             for k, weight in enumerate(layer.weights):
                 group.create_dataset(str(k), data=weight.numpy())
     return content.getvalue()
-
-
-def _write_in_one_step(path: str, content: bytes) -> None:
-    target = os.path.realpath(path)  # a link is followed, not replaced
-    unfinished = f"{target}.{os.getpid()}.unfinished"
-    try:
-        with open(unfinished, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, target)
-    except OSError as error:
-        raise type(error)(
-            error.errno,
-            f"The weights could not be saved ({error.strerror}), and an old file is unchanged. "
-            f"Is there such a folder, may you write to it, and is there space on the disk?",
-            path,
-        ) from error
-    finally:
-        if os.path.exists(unfinished):
-            os.remove(unfinished)
 
 
 def _read(path: str, layers: Sequence[Layer]) -> tuple[Changes, list[str]]:
