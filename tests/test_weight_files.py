@@ -127,7 +127,9 @@ def test_layers_must_be_built(saved, use):
 
 def test_full_disk_leaves_the_old_file_and_no_rubbish(saved, full_disk):
     before = saved.read_bytes()
-    with pytest.raises(OSError, match="could not be saved.*old one is unchanged.*space on the disk") as caught:
+    with pytest.raises(
+        OSError, match="could not be saved.*old one is unchanged.*space on the disk"
+    ) as caught:
         write_weights(saved, "tiny", network(units=5))
     assert caught.value.errno == errno.ENOSPC
     assert saved.read_bytes() == before
