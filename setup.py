@@ -20,7 +20,7 @@ setup(
         "cuda12": [f"cupy-cuda12x{CUPY}", "cuda-toolkit[cublas,cudart,nvrtc]==12.*"],
         "cuda13": [f"cupy-cuda13x{CUPY}", "cuda-toolkit[cublas,cudart,nvrtc]==13.*"],
         "test": TEST,
-        "dev": [*TEST, "ruff>=0.9", "mypy>=1.14", "scipy"],
+        "dev": [*TEST, "ruff>=0.9", "mypy>=1.14"],
         "bench": ["torch>=2.4", "keras>=3.10"],
     },
     packages=[

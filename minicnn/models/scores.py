@@ -115,11 +115,25 @@ class Scores:
                 f"the labels have only {labels.ndim}, {labels.shape}. Is a Flatten() or "
                 f"GlobalAveragePooling2D() missing before the last layers?"
             )
-        rows = labels[_telling_rows(labels)]
-        shape = (len(rows), *_known(outputs)[1:])
-        fair = np.full(shape, 1 / shape[-1], floatx())  # passes for probabilities and for logits
+        telling = labels[_telling_rows(labels)]
+        if not self._takes(telling, outputs):
+            self._try(labels, outputs)  # fails as well, and its message names the whole shape
+            self._try(telling, outputs)
+
+    def _takes(self, labels: Array, outputs: Shape) -> bool:
+        try:
+            self._try(labels, outputs)
+        except ValueError:
+            return False
+        return True
+
+    def _try(self, labels: Array, outputs: Shape) -> None:
+        """Call the loss with these labels and the outputs of a model that knows nothing."""
+        assert self.loss is not None
+        sizes = _known(outputs)[1:]
+        fair = np.full(sizes, 1 / sizes[-1], floatx())  # passes for probabilities and for logits
         with no_grad():
-            self.loss(rows, Tensor(fair))
+            self.loss(labels, Tensor(np.broadcast_to(fair, (len(labels), *sizes))))
 
 
 def _known(shape: Shape) -> tuple[int, ...]:
