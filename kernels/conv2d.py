@@ -16,7 +16,7 @@ weight is (P, Q, C / groups, F). `forward` adds a bias and cuts off below zero o
 the numbers are in the registers anyway.
 
 Work:     N*I*J * P*Q * C*F / groups multiplications each.
-Threads:  sweep.py and correlate.py say who owns what.
+Threads:  sweep.py, spread.py and correlate.py say who owns what.
 Versions: NumPy reference, register tiles (simd.py). To come: CUDA (conv2d.cu).
 """
 
@@ -25,7 +25,8 @@ import numpy as np
 from .correlate import correlate
 from .geometry import Geometry
 from .kernel import Kernel
-from .memory import empty, zeros
+from .memory import empty
+from .spread import spread
 from .sweep import sweep
 
 
@@ -82,38 +83,15 @@ def _forward_cpu(x, weight, bias, relu, strides, padding, dilation, groups):
 
 
 def _input_grad_cpu(dy, weight, x_shape, strides, padding, dilation, groups):
-    """A sweep over dy for every phase: the pixels of x that meet the same cells of the window.
-
-    With strides (s, t), row h of x meets only the window rows p with  h + top - p  a multiple of s.
-    Those h lie s apart, and so do those p; between the two stands an ordinary convolution with
-    stride 1 and the filters turned around:
-
-        dx[s*i + a] = sum over u of  dy[i + shift - u] * weight[r + s*u],   r = (a + top) mod s
-    """
-    (s, t), ((top, _), (left, _)) = strides, padding
-    P, Q, _, _ = weight.shape
-    phases = [(a, b) for a in range(min(s, x_shape[1])) for b in range(min(t, x_shape[2]))]
-    all_met = s <= P and t <= Q
-    dx = empty(x_shape, dy.dtype) if all_met else zeros(x_shape, dy.dtype)
-    for a, b in phases:
-        met = weight[(a + top) % s :: s, (b + left) % t :: t]
-        if met.size:
-            shift = ((a + top) // s, (b + left) // t)
-            _input_grad_phase(dy, met, dx, (a, b), shift, strides, dilation, groups)
+    N, H, W, C = x_shape
+    P, Q, K, F = weight.shape
+    _, I, J, _ = dy.shape
+    (s, t), ((top, _), (left, _)), (d, e) = strides, padding, dilation
+    dx = empty(x_shape, dy.dtype)
+    size = (N, H, W, C, P, Q, F // groups, K, I, J)
+    filters = weight.reshape(P, Q, K, groups, F // groups).transpose(3, 0, 1, 4, 2)
+    spread(dy, filters, dx, Geometry(*size, s, t, d, e, top, left, groups))
     return dx
-
-
-def _input_grad_phase(dy, weight, dx, phase, shift, strides, dilation, groups):
-    N, I, J, F = dy.shape
-    _, H, W, C = dx.shape
-    P, Q, K, _ = weight.shape
-    (a, b), (s, t), (d, e) = phase, strides, dilation
-    turned = weight[::-1, ::-1].reshape(P, Q, K, groups, F // groups).transpose(3, 0, 1, 4, 2)
-    size = (N, I, J, F, P, Q, F // groups, K, -(-(H - a) // s), -(-(W - b) // t))
-    top, left = d * (P - 1) - shift[0], e * (Q - 1) - shift[1]
-    steps = (H * W * C, s * W * C, t * C, (a * W + b) * C)  # of dx: image, row, pixel, first
-    g = Geometry(*size, 1, 1, d, e, top, left, groups, *steps)
-    sweep(dy, turned, None, dx, -np.inf, g)
 
 
 def _weight_grad_cpu(x, dy, weight_shape, strides, padding, dilation, groups):

@@ -1,6 +1,6 @@
 """What sweeps have in common: where a window stands, and how its data are laid out for tiles.
 
-A window moves over images (sweep.py, correlate.py):
+A window moves over images (sweep.py, spread.py, correlate.py):
 
     h = s*i + d*p - top  and  w = t*j + e*q - left;  outside the image x is 0.
 
@@ -19,6 +19,8 @@ from .memory import zeros
 from .simd import WIDTHS, lanes, most_pixels
 
 BAND_BYTES = 1 << 18  # of input rows in one task: a share of the second-level cache
+FILTERS_BYTES = 1 << 19  # of the filters in one task
+TASKS_PER_WORKER = 4  # so that threads of unequal speed finish together
 IN_FLIGHT = 12  # multiply-adds that a CPU wants to have under way at a time
 
 MOST = tuple(most_pixels(width) if width in WIDTHS else 0 for width in range(max(WIDTHS) + 1))
@@ -47,7 +49,6 @@ class Geometry(NamedTuple):
     y_image: int = 0  # from an image of y to the next; sweep only, like those below
     y_row: int = 0
     y_pixel: int = 0
-    y_first: int = 0
     band: int = 1  # rows of y in one task
     at_once: int = 1  # images in one task; correlate only
     width: int = 1  # vectors side by side in a tile
@@ -104,6 +105,17 @@ def block_count(F, width, LANES):
 def even_share(blocks, wanted):
     """The smallest number of equal shares of `blocks` from `wanted` on, or else a share each."""
     return next((n for n in range(wanted, blocks) if blocks % n == 0), blocks)
+
+
+def shares_of_filters(g, dtype, workers, rows):
+    """Into how many shares the filters of a group are cut for the tasks, of how many blocks.
+
+    So many that a share stays in the cache, and that there is work for all where rows are few.
+    """
+    blocks = block_count(g.F, g.width, lanes(dtype))
+    size = g.P * g.Q * g.K * padded(g.F, lanes(dtype)) * dtype.itemsize
+    wanted = max(-(-size // FILTERS_BYTES), TASKS_PER_WORKER * workers // rows)
+    return even_share(blocks, max(1, wanted)), blocks
 
 
 def pack(filters, width):

@@ -4,8 +4,7 @@
 
     where  h = s*i + d*p - top  and  w = t*j + e*q - left;  outside the image x is 0.
 
-It serves conv2d.forward; conv2d.input_grad, with the gradient in the place of x and the filters
-turned around; and the matrix product.
+It serves conv2d.forward and the matrix product.
 
 Threads:  a task owns a band of output rows of one image, for some of the filters. Worker number k
           of the `prange` takes tasks k, k + workers, ... and has scratch memory of its own. Each
@@ -21,22 +20,20 @@ from numba import prange
 from .compiling import compiled, compiled_parallel
 from .geometry import (
     MOST,
+    TASKS_PER_WORKER,
     best_width,
-    block_count,
     block_width,
     columns_under,
     copy_band,
-    even_share,
     pack,
     padded,
+    shares_of_filters,
     three_loops,
 )
 from .memory import empty
 from .simd import MOST_PIXELS, WIDTHS, lanes, tile, tiles
 
 STRETCH_BYTES = 1 << 18  # of filters that are used again and again: a share of the same cache
-FILTERS_BYTES = 1 << 19  # of the filters in one task
-TASKS_PER_WORKER = 4  # so that threads of unequal speed finish together
 
 
 @compiled_parallel
@@ -54,7 +51,7 @@ def _sweep(x, filters, start, y, floor, g, shares, copies, LANES, bands, spills)
             if copies:
                 copy_band(x, n, first, rows, g, bands[worker], 0)
                 source, row, at_x = bands[worker], columns_under(g) * g.C, 0
-            at_y = n * g.y_image + first * g.y_row + g.y_first
+            at_y = n * g.y_image + first * g.y_row
             for group in range(g.groups):
                 _sweep_group(
                     (source, at_x + group * g.K, row),
@@ -181,7 +178,7 @@ def sweep(x, filters, start, y, floor, g):
     dtype = x.dtype
     g = g._replace(tiles=tiles(dtype), width=best_width(-(-g.F // lanes(dtype)), g.J))
     workers = numba.get_num_threads()
-    shares = _shares_of_filters(g, dtype, workers)
+    shares = shares_of_filters(g, dtype, workers, g.N * g.I)
     tasks = -(-TASKS_PER_WORKER * workers // shares[0])
     g = g._replace(band=g.rows_per_task(dtype.itemsize, tasks))
     begin = np.zeros(g.groups * g.F + padded(g.F, lanes(dtype)), dtype)  # tiles read whole vectors
@@ -193,14 +190,3 @@ def sweep(x, filters, start, y, floor, g):
     packed = pack(filters, g.width)
     settings = (dtype.type(floor), g, shares, copies, lanes(dtype))
     _sweep(x.reshape(-1), packed, begin, y.reshape(-1), *settings, bands, spills)
-
-
-def _shares_of_filters(g, dtype, workers):
-    """Into how many shares the filters of a group are cut for the tasks, of how many blocks.
-
-    So many that a share stays in the cache, and that there is work for all where images are few.
-    """
-    blocks = block_count(g.F, g.width, lanes(dtype))
-    size = g.P * g.Q * g.K * padded(g.F, lanes(dtype)) * dtype.itemsize
-    wanted = max(-(-size // FILTERS_BYTES), TASKS_PER_WORKER * workers // (g.N * g.I))
-    return even_share(blocks, max(1, wanted)), blocks

@@ -344,7 +344,7 @@ def test_the_number_of_threads_changes_no_bit(name):
 def test_no_result_depends_on_what_its_memory_held(name, monkeypatch):
     expected = outputs(kernel_named(name), EVERY[name])
     poison = lambda shape, dtype: np.full(shape, 77, dtype)  # noqa: E731
-    for family in (name.split(".")[0], "sweep", "correlate"):
+    for family in (name.split(".")[0], "sweep", "spread", "correlate"):
         module = importlib.import_module(f"minicnn.kernels.{family}")
         monkeypatch.setattr(module, "empty", poison, raising=False)
     for one, other in zip(outputs(kernel_named(name), EVERY[name]), expected, strict=True):

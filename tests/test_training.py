@@ -452,6 +452,15 @@ def test_an_interrupt_leaves_whole_steps_and_a_history():
     quiet(one, x, y)  # and it can go on
 
 
+@pytest.fixture
+def _interruptible():
+    """Ctrl-C as in a terminal: who starts the tests in the background switches it off."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 def test_an_update_is_not_interrupted():
     done = []
     with pytest.raises(KeyboardInterrupt):

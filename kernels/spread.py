@@ -1,0 +1,162 @@
+"""Spreading: every window gives back to the pixels under it. It serves conv2d.input_grad.
+
+    dx[n,h,w,c] = sum over p, q of  sum over f of  dy[n,i,j,f] * filters[p,q,f,c]
+
+    where  h = s*i + d*p - top  and  w = t*j + e*q - left;  outside the image nothing is written.
+
+For one p and q, the pixels of a row of dy meet pixels of a row of dx that lie t apart: a matrix
+product, whose result the tiles add to what p and q before have left there.
+
+Threads:  a task owns a band of rows of one image of dx, for some of the channels. Worker number k
+          of the `prange` takes tasks k, k + workers, ... Each number of dx is added up over p and
+          q in order, so the tasks may depend on the number of threads.
+Work:     N*I*J * P*Q * F*C multiplications; the tiles do most of what the machine can.
+"""
+
+import numba
+import numpy as np
+from numba import prange
+
+from .compiling import compiled, compiled_parallel
+from .geometry import (
+    MOST,
+    TASKS_PER_WORKER,
+    best_width,
+    block_width,
+    pack,
+    shares_of_filters,
+)
+from .memory import empty
+from .simd import MOST_PIXELS, WIDTHS, lanes, tile, tiles
+
+BAND_BYTES = 1 << 18  # of the rows of dx in one task: a share of the second-level cache
+
+
+@compiled_parallel
+def _spread(dy, filters, dx, g, shares, LANES, spills):
+    workers = spills.shape[0]
+    zeros = np.zeros(max(WIDTHS) * LANES, dy.dtype)
+    per_image = (g.H + g.band - 1) // g.band
+    per_share = g.N * per_image
+    for worker in prange(workers):
+        for task in range(worker, shares[0] * per_share, workers):
+            n, begin = task % per_share // per_image, task % per_image * g.band
+            end = min(begin + g.band, g.H)
+            if shares[0] == 1:  # all channels are this task's: its rows are one piece of memory
+                _clear(dx, (n * g.H + begin) * g.W * g.C, (end - begin) * g.W * g.C)
+            for group in range(g.groups):
+                _spread_group(
+                    (dy, group * g.K),
+                    (filters, group * (filters.size // g.groups)),
+                    (dx, group * g.F, spills[worker]),
+                    (task // per_share, *shares),
+                    (zeros, LANES),
+                    (n, begin, end),
+                    g,
+                )
+
+
+@compiled
+def _clear(dx, at, count):
+    for k in range(at, at + count):
+        dx[k] = 0
+
+
+@compiled
+def _spread_group(source, packed, target, share, settings, rows, g):
+    """What the filters of one group give to the rows of one task, block by block of channels."""
+    (dx, at_dx, spill), (filters, at_w), (zeros, LANES) = target, packed, settings
+    mine, shares, blocks = share
+    n, begin, end = rows
+    number = c = 0
+    while c < g.F:
+        width = block_width(g.F, c, g.width, LANES)
+        count = width * LANES
+        valid = min(count, g.F - c)
+        if number * shares // blocks == mine:
+            if shares > 1:
+                for pixel in range((n * g.H + begin) * g.W, (n * g.H + end) * g.W):
+                    _clear(dx, pixel * g.C + at_dx + c, valid)
+            for p in range(g.P):
+                first, last = _meeting(begin, end, g.d * p - g.top, g.s, g.I)
+                for q in range(g.Q):
+                    _spread_rows(
+                        source,
+                        (filters, at_w + (p * g.Q + q) * g.K * count),
+                        (dx, at_dx + c, spill, valid),
+                        (zeros, width, count),
+                        (n, first, last, p, q),
+                        g,
+                    )
+        number += 1
+        at_w += g.P * g.Q * g.K * count
+        c += count
+
+
+@compiled
+def _meeting(begin, end, offset, stride, count):
+    """From which k on, and up to which, of `count`:  begin <= stride*k + offset < end."""
+    first = max(0, (begin - offset + stride - 1) // stride)
+    return first, max(first, min(count, (end - 1 - offset) // stride + 1))
+
+
+@compiled
+def _spread_rows(source, packed, target, settings, where, g):
+    """What rows of dy give to dx by way of one cell p, q of the window."""
+    (dy, at_dy), (filters, at_w) = source, packed
+    (dx, at_dx, spill, valid), (zeros, width, count) = target, settings
+    n, first, last, p, q = where
+    left, right = _meeting(0, g.W, g.e * q - g.left, g.t, g.J)
+    pieces = (right - left + MOST[width] - 1) // MOST[width]
+    whole = valid == count
+    x_pixel, y_pixel = g.groups * g.K, g.t * g.C
+    loops = (1, 1, g.K, 0, 0, 1, x_pixel, count, y_pixel if whole else count)
+    for i in range(first, last):
+        h = g.s * i + g.d * p - g.top
+        for piece in range(pieces):
+            j = left + piece * (right - left) // pieces
+            j_end = left + (piece + 1) * (right - left) // pieces
+            w = g.t * j + g.e * q - g.left
+            at = ((n * g.H + h) * g.W + w) * g.C + at_dx
+            # the last block has more channels than dx has room for: it goes by way of `spill`
+            tile(
+                g.tiles,
+                (j_end - j, width),
+                dy,
+                ((n * g.I + i) * g.J + j) * x_pixel + at_dy,
+                filters,
+                at_w,
+                zeros,
+                0,
+                dx if whole else spill,
+                at if whole else 0,
+                whole,
+                -np.inf,
+                loops,
+            )
+            if not whole:
+                for m in range(j_end - j):
+                    for k in range(valid):
+                        dx[at + m * y_pixel + k] += spill[m * count + k]
+
+
+def spread(dy, filters, dx, g):
+    """Fill dx.
+
+    Args:
+        dy: (N, I, J, groups * K).
+        filters: (groups, P, Q, K, F), of the dtype of dy: F channels of dx from K filters.
+        dx: (N, H, W, C), with C = groups * F.
+        g: a Geometry; its last fields, from band on, are filled in here.
+    """
+    dtype = dy.dtype
+    g = g._replace(tiles=tiles(dtype), width=best_width(-(-g.F // lanes(dtype)), g.J))
+    workers = numba.get_num_threads()
+    shares = shares_of_filters(g, dtype, workers, g.N * g.H)
+    tasks = -(-TASKS_PER_WORKER * workers // shares[0])
+    fitting = max(1, BAND_BYTES // (g.W * g.C * dtype.itemsize))
+    band = min(g.H, fitting, -(-g.H // -(-tasks // g.N)))
+    g = g._replace(band=band)
+    spills = empty((workers, MOST_PIXELS * max(WIDTHS) * lanes(dtype)), dtype)
+    packed = pack(filters, g.width)
+    _spread(dy.reshape(-1), packed, dx.reshape(-1), g, shares, lanes(dtype), spills)
