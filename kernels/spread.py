@@ -149,6 +149,8 @@ def spread(dy, filters, dx, g):
         dx: (N, H, W, C), with C = groups * F.
         g: a Geometry; its last fields, from band on, are filled in here.
     """
+    if g.N == 0:
+        return
     dtype = dy.dtype
     g = g._replace(tiles=tiles(dtype), width=best_width(-(-g.F // lanes(dtype)), g.J))
     workers = numba.get_num_threads()
