@@ -75,10 +75,9 @@ def _forward_cpu(x, weight, bias, relu, strides, padding, dilation, groups):
     J = (left + W + right - e * (Q - 1) - 1) // t + 1
     y = empty((N, I, J, F), x.dtype)
     size = (N, H, W, C, P, Q, K, F // groups, I, J)
-    steps = (I * J * F, J * F, F)  # of y: image, row, pixel
-    g = Geometry(*size, s, t, d, e, top, left, groups, *steps)
+    g = Geometry(*size, s, t, d, e, top, left, groups)
     filters = weight.reshape(P, Q, K, groups, F // groups).transpose(3, 0, 1, 2, 4)
-    sweep(x, filters, bias, y, 0.0 if relu else -np.inf, g)
+    sweep(x, filters, bias, relu, y, g)
     return y
 
 

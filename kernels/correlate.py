@@ -34,7 +34,7 @@ from .simd import WIDTHS, lanes, tile, tiles
 
 PARTS_BYTES = 1 << 23  # of all partial filter gradients together
 TASKS = 32  # so many that threads of unequal speed finish together; the same on every machine
-SPLITS = 4  # of the filters' cells, at least
+SPLITS = 4  # of the filters' cells, at least; but 1 where each of them would copy the images anew
 
 
 @compiled_parallel
@@ -157,11 +157,12 @@ def correlate(x, dy, dw, g):
     g = g._replace(band=band, at_once=max(1, fitting if band == g.I else 1))
     size = g.groups * g.P * g.Q * g.K * padded(g.F, lanes(dtype))
     blocks = block_count(g.F, g.width, lanes(dtype)) * g.groups * g.P * g.Q * g.K // run
-    images = max(1, min(g.N, TASKS // SPLITS, PARTS_BYTES // (size * dtype.itemsize)))
+    copies = (g.hangs_over, g.F % lanes(dtype) != 0)
+    most = TASKS if any(copies) else TASKS // SPLITS
+    images = max(1, min(g.N, most, PARTS_BYTES // (size * dtype.itemsize)))
     splits = even_share(blocks, -(-TASKS // images))
     parts = empty((images, size), dtype)
     workers = numba.get_num_threads()
-    copies = (g.hangs_over, g.F % lanes(dtype) != 0)
     bands = empty((workers, g.at_once * g.band_size(g.band) if copies[0] else 1), dtype)
     columns = g.at_once * g.band * g.J * g.groups * padded(g.F, lanes(dtype)) if copies[1] else 1
     wide = empty((workers, columns), dtype)

@@ -27,7 +27,7 @@ MOST = tuple(most_pixels(width) if width in WIDTHS else 0 for width in range(max
 
 
 class Geometry(NamedTuple):
-    """Who stands where; counts and steps are whole numbers, steps into y count numbers."""
+    """Who stands where: counts and distances, all of them whole numbers."""
 
     N: int  # images,
     H: int  # their rows,
@@ -46,9 +46,6 @@ class Geometry(NamedTuple):
     top: int  # zeros above the image
     left: int  # and on its left
     groups: int = 1
-    y_image: int = 0  # from an image of y to the next; sweep only, like those below
-    y_row: int = 0
-    y_pixel: int = 0
     band: int = 1  # rows of y in one task
     at_once: int = 1  # images in one task; correlate only
     width: int = 1  # vectors side by side in a tile

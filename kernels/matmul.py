@@ -26,11 +26,11 @@ def _multiply_cpu(x, weight):
     (M, K), (_, F) = x.shape, weight.shape
     y = empty((M, F), x.dtype)
     size = (1, 1, M, K, 1, 1, K, F, 1, M)  # one image of one row of M pixels, as Geometry has it
-    g = Geometry(*size, s=1, t=1, d=1, e=1, top=0, left=0, y_pixel=F)
+    g = Geometry(*size, s=1, t=1, d=1, e=1, top=0, left=0)
     if K == 0:
         y.fill(0)
     elif y.size:
-        sweep(x, weight.reshape(1, 1, 1, K, F), None, y, -np.inf, g)
+        sweep(x, weight.reshape(1, 1, 1, K, F), None, False, y, g)
     return y
 
 

@@ -13,6 +13,8 @@ Threads:  a task owns a band of output rows of one image, for some of the filter
 Work:     N*I*J * P*Q * K*F multiplications; the tiles do most of what the machine can.
 """
 
+from typing import NamedTuple
+
 import numba
 import numpy as np
 from numba import prange
@@ -30,6 +32,7 @@ from .geometry import (
     shares_of_filters,
     three_loops,
 )
+from .kernel import Array
 from .memory import empty
 from .simd import MOST_PIXELS, WIDTHS, lanes, tile, tiles
 
@@ -37,31 +40,37 @@ STRETCH_BYTES = 1 << 18  # of filters that are used again and again: a share of 
 
 
 @compiled_parallel
-def _sweep(x, filters, start, y, floor, g, shares, copies, LANES, bands, spills):
+def _sweep(x, y, g, job, bands, spills):
     workers = spills.shape[0]
-    zeros = np.zeros(max(WIDTHS) * LANES, x.dtype)
     per_image = (g.I + g.band - 1) // g.band
     per_share = g.N * per_image
     for worker in prange(workers):
-        for task in range(worker, shares[0] * per_share, workers):
+        for task in range(worker, job.shares * per_share, workers):
             n, first = task % per_share // per_image, task % per_image * g.band
             rows = min(g.band, g.I - first)
-            source, row = x, g.W * g.C
-            at_x = ((n * g.H + g.s * first - g.top) * g.W - g.left) * g.C
-            if copies:
-                copy_band(x, n, first, rows, g, bands[worker], 0)
-                source, row, at_x = bands[worker], columns_under(g) * g.C, 0
-            at_y = n * g.y_image + first * g.y_row
-            for group in range(g.groups):
-                _sweep_group(
-                    (source, at_x + group * g.K, row),
-                    (filters, group * (filters.size // g.groups)),
-                    (start, zeros, group * g.F),
-                    (y, at_y + group * g.F, spills[worker]),
-                    (first, rows, floor, LANES),
-                    (task // per_share, *shares),
-                    g,
-                )
+            target = (y, (n * g.I + first) * g.J * g.groups * g.F, spills[worker])
+            sweep_rows(x, target, bands[worker], (n, first, rows, task // per_share), g, job)
+
+
+@compiled
+def sweep_rows(x, target, band, where, g, job):
+    """Some rows of one image, for a share of the filters."""
+    (n, first, rows, share), (y, at_y, spill) = where, target
+    source, row = x, g.W * g.C
+    at_x = ((n * g.H + g.s * first - g.top) * g.W - g.left) * g.C
+    if job.copies:
+        copy_band(x, n, first, rows, g, band, 0)
+        source, row, at_x = band, columns_under(g) * g.C, 0
+    for group in range(g.groups):
+        _sweep_group(
+            (source, at_x + group * g.K, row),
+            (job.filters, group * (job.filters.size // g.groups)),
+            (job.start, job.zeros, group * g.F),
+            (y, at_y + group * g.F, spill),
+            (first, rows, job.floor, job.lanes),
+            (share, job.shares, job.blocks),
+            g,
+        )
 
 
 @compiled
@@ -130,7 +139,8 @@ def _sweep_stretch(source, packed, begin, target, settings, steps, where, g):
     A, B, K, x_a, x_b, x_k = steps
     pieces = (g.J + MOST[width] - 1) // MOST[width]
     whole = valid == count
-    y_pixel = g.y_pixel if whole else count
+    channels = g.groups * g.F
+    y_pixel = channels if whole else count
     task_row, whole_window = where
     for i in range(rows):
         a, a_end = 0, A
@@ -139,7 +149,7 @@ def _sweep_stretch(source, packed, begin, target, settings, steps, where, g):
         loops = (a_end - a, B, K, x_a, x_b, x_k, g.t * g.C, count, y_pixel)
         for piece in range(pieces):
             j, end = piece * g.J // pieces, (piece + 1) * g.J // pieces
-            at = at_y + i * g.y_row + j * g.y_pixel
+            at = at_y + (i * g.J + j) * channels
             # the last block may have more filters than y has room for: it goes by way of `spill`
             tile(
                 g.tiles,
@@ -159,34 +169,55 @@ def _sweep_stretch(source, packed, begin, target, settings, steps, where, g):
             if not whole:
                 for m in range(end - j):
                     for k in range(valid):
-                        y[at + m * g.y_pixel + k] = spill[m * count + k]
+                        y[at + m * channels + k] = spill[m * count + k]
 
 
-def sweep(x, filters, start, y, floor, g):
-    """Fill y, or the part of it that `g` describes.
+class Job(NamedTuple):
+    """What all tasks of a sweep share, beside its Geometry."""
+
+    filters: Array  # packed
+    start: Array  # where the sums begin, (groups * F,) and up to a vector more
+    zeros: Array
+    floor: float  # results below it become it
+    copies: bool  # whether bands are copied, because windows hang over the border
+    shares: int  # into so many the filters are cut,
+    blocks: int  # of so many blocks of vectors
+    lanes: int  # numbers in a vector
+
+
+def prepare(filters, start, relu, g):
+    """Pack the filters and cut up the work; returns a complete Geometry and a Job.
 
     Args:
-        x: images, (N, H, W, C).
-        filters: (groups, P, Q, K, F), of the dtype of x.
+        filters: (groups, P, Q, K, F).
         start: (groups * F,), where the sums begin; or None: at 0.
-        y: any contiguous array; g says where the results go.
-        floor: results below it become it.
+        relu: whether results below 0 become 0.
         g: a Geometry; its last fields, from band on, are filled in here.
     """
-    if g.N == 0:
-        return
-    dtype = x.dtype
-    g = g._replace(tiles=tiles(dtype), width=best_width(-(-g.F // lanes(dtype)), g.J))
+    dtype, vector = filters.dtype, lanes(filters.dtype)
+    g = g._replace(tiles=tiles(dtype), width=best_width(-(-g.F // vector), g.J))
     workers = numba.get_num_threads()
-    shares = shares_of_filters(g, dtype, workers, g.N * g.I)
-    tasks = -(-TASKS_PER_WORKER * workers // shares[0])
+    shares, blocks = shares_of_filters(g, dtype, workers, g.N * g.I)
+    tasks = -(-TASKS_PER_WORKER * workers // shares)
     g = g._replace(band=g.rows_per_task(dtype.itemsize, tasks))
-    begin = np.zeros(g.groups * g.F + padded(g.F, lanes(dtype)), dtype)  # tiles read whole vectors
+    begin = np.zeros(g.groups * g.F + padded(g.F, vector), dtype)  # tiles read whole vectors
     if start is not None:
         begin[: start.size] = start
-    copies = g.hangs_over
-    bands = empty((workers, g.band_size(g.band) if copies else 1), dtype)
-    spills = empty((workers, MOST_PIXELS * max(WIDTHS) * lanes(dtype)), dtype)
+    zeros = np.zeros(max(WIDTHS) * vector, dtype)
+    floor = dtype.type(0 if relu else -np.inf)
     packed = pack(filters, g.width)
-    settings = (dtype.type(floor), g, shares, copies, lanes(dtype))
-    _sweep(x.reshape(-1), packed, begin, y.reshape(-1), *settings, bands, spills)
+    return g, Job(packed, begin, zeros, floor, g.hangs_over, shares, blocks, vector)
+
+
+def scratch(g, job):
+    """Memory for each worker: a band of x with zeros around it, and a tile that goes by `spill`."""
+    workers, dtype = numba.get_num_threads(), job.filters.dtype
+    bands = empty((workers, g.band_size(g.band) if job.copies else 1), dtype)
+    return bands, empty((workers, MOST_PIXELS * max(WIDTHS) * job.lanes), dtype)
+
+
+def sweep(x, filters, start, relu, y, g):
+    """Fill y, (N, I, J, groups * F), from x, (N, H, W, C); the rest as for prepare."""
+    if g.N:
+        g, job = prepare(filters, start, relu, g)
+        _sweep(x.reshape(-1), y.reshape(-1), g, job, *scratch(g, job))
