@@ -67,16 +67,21 @@ def _weight_grad_reference(x, dy, weight_shape, strides, padding, dilation, grou
     return np.concatenate([np.einsum("nijcpq,nijf->pqcf", v, b) for v, b in blocks], axis=3)
 
 
-def _forward_cpu(x, weight, bias, relu, strides, padding, dilation, groups):
-    N, H, W, C = x.shape
+def described(x_shape, weight, arrangement):
+    """A Geometry, the filters as a sweep wants them, and the shape of y."""
+    N, H, W, C = x_shape
     P, Q, K, F = weight.shape
-    (s, t), ((top, bottom), (left, right)), (d, e) = strides, padding, dilation
+    (s, t), ((top, bottom), (left, right)), (d, e), groups = arrangement
     I = (top + H + bottom - d * (P - 1) - 1) // s + 1
     J = (left + W + right - e * (Q - 1) - 1) // t + 1
-    y = empty((N, I, J, F), x.dtype)
     size = (N, H, W, C, P, Q, K, F // groups, I, J)
-    g = Geometry(*size, s, t, d, e, top, left, groups)
     filters = weight.reshape(P, Q, K, groups, F // groups).transpose(3, 0, 1, 2, 4)
+    return Geometry(*size, s, t, d, e, top, left, groups), filters, (N, I, J, F)
+
+
+def _forward_cpu(x, weight, bias, relu, strides, padding, dilation, groups):
+    g, filters, shape = described(x.shape, weight, (strides, padding, dilation, groups))
+    y = empty(shape, x.dtype)
     sweep(x, filters, bias, relu, y, g)
     return y
 

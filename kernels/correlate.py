@@ -30,6 +30,7 @@ from .geometry import (
     three_loops,
 )
 from .memory import empty
+from .runs import add_run, clear_run, copy_run
 from .simd import WIDTHS, lanes, tile, tiles
 
 PARTS_BYTES = 1 << 23  # of all partial filter gradients together
@@ -80,10 +81,8 @@ def _correlate(x, dy, parts, g, cuts, copies, LANES, bands, columns):
 def _widen(dy, at, pixels, F, f_padded, wide):
     """Copy `pixels` runs of F numbers, with room for whole vectors between them."""
     for k in range(pixels):
-        for f in range(F):
-            wide[k * f_padded + f] = dy[at + k * F + f]
-        for f in range(F, f_padded):
-            wide[k * f_padded + f] = 0
+        copy_run(dy, at + k * F, wide, k * f_padded, F)
+        clear_run(wide, k * f_padded + F, f_padded - F)
 
 
 @compiled
@@ -126,20 +125,19 @@ def _correlate_band(source, gradient, target, settings, add, g):
 
 
 @compiled_parallel
-def _add_parts(parts, dw, width, LANES, groups):
-    """Unpack and add up: dw (P*Q*K, groups*F), each row owned by one prange step."""
-    steps, F = dw.shape[0], dw.shape[1] // groups
+def _add_parts(parts, dw, shape, width, LANES):
+    """Unpack and add up: dw is (P*Q*K, groups, F), each row owned by one prange step."""
+    steps, groups, F = shape
     for step in prange(steps):
         for group in range(groups):
             f = 0
             at = group * steps * padded(F, LANES)
             while f < F:
                 count = block_width(F, f, width, LANES) * LANES
-                for k in range(min(count, F - f)):
-                    total = parts[0, at + step * count + k]
-                    for part in range(1, parts.shape[0]):
-                        total += parts[part, at + step * count + k]
-                    dw[step, group * F + f + k] = total
+                to = (step * groups + group) * F + f
+                copy_run(parts[0], at + step * count, dw, to, min(count, F - f))
+                for part in range(1, parts.shape[0]):
+                    add_run(parts[part], at + step * count, dw, to, min(count, F - f))
                 at += steps * count
                 f += count
 
@@ -168,4 +166,4 @@ def correlate(x, dy, dw, g):
     wide = empty((workers, columns), dtype)
     cuts = (images, splits, blocks)
     _correlate(x.reshape(-1), dy.reshape(-1), parts, g, cuts, copies, lanes(dtype), bands, wide)
-    _add_parts(parts, dw.reshape(-1, g.groups * g.F), g.width, lanes(dtype), g.groups)
+    _add_parts(parts, dw.reshape(-1), (g.P * g.Q * g.K, g.groups, g.F), g.width, lanes(dtype))

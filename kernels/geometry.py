@@ -16,6 +16,7 @@ import numpy as np
 
 from .compiling import compiled
 from .memory import zeros
+from .runs import clear_run, copy_run
 from .simd import WIDTHS, lanes, most_pixels
 
 BAND_BYTES = 1 << 18  # of input rows in one task: a share of the second-level cache
@@ -119,8 +120,8 @@ def pack(filters, width):
     """Filters (groups, P, Q, K, F) in the order in which tiles read them, flat."""
     groups, P, Q, K, F = filters.shape
     packed = zeros((groups * P * Q * K * padded(F, lanes(filters.dtype)),), filters.dtype)
-    flat = np.ascontiguousarray(filters).reshape(groups, P * Q * K, F)
-    _pack(flat, packed, width, lanes(filters.dtype))
+    flat = np.ascontiguousarray(filters).reshape(-1)
+    _pack(flat, packed, (groups, P * Q * K, F), width, lanes(filters.dtype))
     return packed
 
 
@@ -134,16 +135,15 @@ def block_width(F, f, width, LANES):
 
 
 @compiled
-def _pack(filters, packed, width, LANES):
-    groups, steps, F = filters.shape
+def _pack(filters, packed, shape, width, LANES):
+    groups, steps, F = shape
     at = 0
     for group in range(groups):
         f = 0
         while f < F:
             count = block_width(F, f, width, LANES) * LANES
             for step in range(steps):
-                for k in range(min(count, F - f)):
-                    packed[at + k] = filters[group, step, f + k]
+                copy_run(filters, (group * steps + step) * F + f, packed, at, min(count, F - f))
                 at += count
             f += count
 
@@ -159,13 +159,12 @@ def copy_band(x, n, first, rows, g, band, at):
         inside = 0 <= h < g.H
         source = ((n * g.H + h) * g.W - g.left) * g.C
         to = at + r * across * g.C
-        for k in range(begin * g.C if inside else across * g.C):
-            band[to + k] = 0
         if inside:
-            for k in range(begin * g.C, end * g.C):
-                band[to + k] = x[source + k]
-            for k in range(end * g.C, across * g.C):
-                band[to + k] = 0
+            clear_run(band, to, begin * g.C)
+            copy_run(x, source + begin * g.C, band, to + begin * g.C, (end - begin) * g.C)
+            clear_run(band, to + end * g.C, (across - end) * g.C)
+        else:
+            clear_run(band, to, across * g.C)
 
 
 @compiled

@@ -8,8 +8,6 @@ Window i, j: every  h = s*i + p - top  and  w = t*j + q - left  inside the image
 
 Letters as in conv2d.py. h*W + w is the number of a pixel in its image, so that gather and scatter
 need to know nothing of windows. Of equal pixels the first wins; the first NaN beats everything.
-`forward` can cut y off below zero on the way: a relu before the pooling would give the same y, but
-it would have several times as many numbers to look at.
 
 Work:     N*I*J * P*Q * C comparisons; N*I*J * C copies.
 Threads:  one prange step owns a row of windows of one image in `forward` and `gather`, and one
@@ -20,12 +18,12 @@ Versions: NumPy reference, Numba loops. To come: CUDA (max_pool2d.cu).
 import numpy as np
 from numba import prange
 
-from .compiling import compiled_parallel
+from .compiling import compiled, compiled_parallel
 from .kernel import Kernel
 from .memory import empty
 
 
-def _forward_reference(x, window, relu, strides, padding):
+def _forward_reference(x, window, strides, padding):
     _, _, W, _ = x.shape
     _, Q = window
     (s, t), ((top, _), (left, _)) = strides, padding
@@ -40,8 +38,7 @@ def _forward_reference(x, window, relu, strides, padding):
     p, q = np.divmod(wins.argmax(axis=-1), Q)  # (N, I, J, C)
     _, i, j, _ = np.indices(p.shape, sparse=True)
     where = ((s * i + p - top) * W + (t * j + q - left)).astype(np.int32)
-    y = _gather_reference(x, where)
-    return np.where(y < 0, 0, y).astype(x.dtype) if relu else y, where
+    return _gather_reference(x, where), where
 
 
 def _gather_reference(x, where):
@@ -58,29 +55,77 @@ def _scatter_reference(dy, where, x_shape):
     return dx.reshape(x_shape)
 
 
+@compiled
+def pool_row(x, at_x, y, where, at_y, i, floor, size, pooling):
+    """Row i of windows of one image; x, y and where are flat.
+
+    Indices are unsigned, because Numba asks of every other one whether it counts from the end, and
+    the question keeps loops from being vectorised.
+
+    floor: results below it become it; NaN stays NaN.
+    at_x, at_y: where the image begins in x, and the row in y and where.
+    size: (H, W, C) of the image.
+    pooling: (P, Q, s, t, top, left, I, J).
+    """
+    H, W, C = size
+    P, Q, s, t, top, left, _, J = pooling
+    channels = range(np.uint64(C))
+    h_begin, h_end = max(s * i - top, 0), min(s * i - top + P, H)
+    for j in range(J):
+        w_begin, w_end = max(t * j - left, 0), min(t * j - left + Q, W)
+        here = np.uint64(at_y + j * C)
+        if h_end - h_begin == 2 and w_end - w_begin == 2:
+            first = h_begin * W + w_begin
+            _largest_of_four(x, at_x, y, where, here, first, W, C, floor)
+            continue
+        for c in channels:
+            y[here + c] = x[np.uint64(at_x + (h_begin * W + w_begin) * C) + c]
+            where[here + c] = h_begin * W + w_begin
+        for h in range(h_begin, h_end):
+            for w in range(w_begin, w_end):
+                pixel, there = np.int32(h * W + w), np.uint64(at_x + (h * W + w) * C)
+                for c in channels:
+                    wins = _beats(x[there + c], y[here + c])
+                    where[here + c] = pixel if wins else where[here + c]
+                    y[here + c] = x[there + c] if wins else y[here + c]
+        for c in channels:
+            y[here + c] = floor if y[here + c] < floor else y[here + c]
+
+
+@compiled
+def _largest_of_four(x, at_x, y, where, here, first, W, C, floor):
+    """The commonest window, 2 x 2 pixels from number `first` on: they stay in registers."""
+    pixels = (np.int32(first), np.int32(first + 1), np.int32(first + W), np.int32(first + W + 1))
+    one, below = np.uint64(at_x + first * C), np.uint64(at_x + (first + W) * C)
+    two, last = one + np.uint64(C), below + np.uint64(C)
+    for c in range(np.uint64(C)):
+        best, winner = x[one + c], pixels[0]
+        wins = _beats(x[two + c], best)
+        best, winner = x[two + c] if wins else best, pixels[1] if wins else winner
+        wins = _beats(x[below + c], best)
+        best, winner = x[below + c] if wins else best, pixels[2] if wins else winner
+        wins = _beats(x[last + c], best)
+        best, winner = x[last + c] if wins else best, pixels[3] if wins else winner
+        y[here + c] = floor if best < floor else best
+        where[here + c] = winner
+
+
+@compiled
+def _beats(value, best):
+    """Whether `value` is larger, or the first NaN.
+
+    `not <=` is true for a NaN in value, and `best == best` is false for one in best. With `&`
+    instead of `and`, there is no branch in the way of vectors.
+    """
+    return (not (value <= best)) & (best == best)
+
+
 @compiled_parallel
-def _forward_loops(x, y, where, floor, window, strides, corner):
-    N, H, W, C = x.shape
-    _, I, J, _ = y.shape
-    (P, Q), (s, t), (top, left) = window, strides, corner
-    for row in prange(N * I):
-        n, i = row // I, row % I
-        h_begin, h_end = max(s * i - top, 0), min(s * i - top + P, H)
-        for j in range(J):
-            w_begin, w_end = max(t * j - left, 0), min(t * j - left + Q, W)
-            best, winner = y[n, i, j], where[n, i, j]
-            for c in range(C):
-                best[c] = x[n, h_begin, w_begin, c]
-                winner[c] = h_begin * W + w_begin
-            for h in range(h_begin, h_end):
-                for w in range(w_begin, w_end):
-                    for c in range(C):
-                        # `not <=` is true for a NaN in x; `best == best` is false for one in best
-                        larger = not (x[n, h, w, c] <= best[c]) and best[c] == best[c]
-                        winner[c] = h * W + w if larger else winner[c]
-                        best[c] = x[n, h, w, c] if larger else best[c]
-            for c in range(C):
-                best[c] = floor if best[c] < floor else best[c]
+def _forward_loops(x, y, where, floor, size, pooling):
+    H, W, C = size
+    I, J = pooling[6], pooling[7]
+    for row in prange(y.size // (J * C)):
+        pool_row(x, row // I * H * W * C, y, where, row * J * C, row % I, floor, size, pooling)
 
 
 @compiled_parallel
@@ -104,13 +149,21 @@ def _scatter_loops(dy, where, dx):
                     dx[n, where[n, i, j, c], c] += dy[n, i, j, c]
 
 
-def _forward_cpu(x, window, relu, strides, padding):
-    N, H, W, C = x.shape
+def pooled(x_shape, window, strides, padding):
+    """The shape of y, and (P, Q, s, t, top, left, I, J)."""
+    N, H, W, C = x_shape
     (P, Q), (s, t), ((top, bottom), (left, right)) = window, strides, padding
-    shape = (N, (top + H + bottom - P) // s + 1, (left + W + right - Q) // t + 1, C)
+    I, J = (top + H + bottom - P) // s + 1, (left + W + right - Q) // t + 1
+    return (N, I, J, C), (P, Q, s, t, top, left, I, J)
+
+
+def _forward_cpu(x, window, strides, padding):
+    shape, pooling = pooled(x.shape, window, strides, padding)
     y, where = empty(shape, x.dtype), empty(shape, np.int32)
-    floor = x.dtype.type(0 if relu else -np.inf)
-    _forward_loops(x, y, where, floor, window, strides, (top, left))
+    floor = x.dtype.type(-np.inf)
+    if y.size:
+        flat = (x.reshape(-1), y.reshape(-1), where.reshape(-1))
+        _forward_loops(*flat, floor, x.shape[1:], pooling)
     return y, where
 
 

@@ -29,44 +29,42 @@ def _backward_reference(dy, y):
 
 
 @compiled
-def _forward_run(x, y, begin, end):
-    for k in range(begin, end):
+def _forward_run(x, y):
+    for k in range(x.size):
         y[k] = 0 if x[k] < 0 else x[k]
 
 
 @compiled
-def _backward_run(dy, y, dx, begin, end):
-    for k in range(begin, end):
+def _backward_run(dy, y, dx):
+    for k in range(dy.size):
         dx[k] = dy[k] if y[k] > 0 else 0
 
 
 @compiled_parallel
 def _forward_loops(x, y):
     for run in prange((x.size + RUN - 1) // RUN):
-        _forward_run(x, y, run * RUN, min((run + 1) * RUN, x.size))
+        first, last = run * RUN, min((run + 1) * RUN, x.size)
+        _forward_run(x[first:last], y[first:last])
 
 
 @compiled_parallel
 def _backward_loops(dy, y, dx):
     for run in prange((dy.size + RUN - 1) // RUN):
-        _backward_run(dy, y, dx, run * RUN, min((run + 1) * RUN, dy.size))
+        first, last = run * RUN, min((run + 1) * RUN, dy.size)
+        _backward_run(dy[first:last], y[first:last], dx[first:last])
 
 
 def _forward_cpu(x):
     y = empty(x.shape, x.dtype)
-    if x.size <= RUN:
-        _forward_run(x.reshape(-1), y.reshape(-1), 0, x.size)
-    else:
-        _forward_loops(x.reshape(-1), y.reshape(-1))
+    loops = _forward_run if x.size <= RUN else _forward_loops
+    loops(x.reshape(-1), y.reshape(-1))
     return y
 
 
 def _backward_cpu(dy, y):
     dx = empty(dy.shape, dy.dtype)
-    if dy.size <= RUN:
-        _backward_run(dy.reshape(-1), y.reshape(-1), dx.reshape(-1), 0, dy.size)
-    else:
-        _backward_loops(dy.reshape(-1), y.reshape(-1), dx.reshape(-1))
+    loops = _backward_run if dy.size <= RUN else _backward_loops
+    loops(dy.reshape(-1), y.reshape(-1), dx.reshape(-1))
     return dx
 
 

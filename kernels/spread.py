@@ -27,6 +27,7 @@ from .geometry import (
     shares_of_filters,
 )
 from .memory import empty
+from .runs import add_run, clear_run
 from .simd import MOST_PIXELS, WIDTHS, lanes, tile, tiles
 
 BAND_BYTES = 1 << 18  # of the rows of dx in one task: a share of the second-level cache
@@ -43,7 +44,7 @@ def _spread(dy, filters, dx, g, shares, LANES, spills):
             n, begin = task % per_share // per_image, task % per_image * g.band
             end = min(begin + g.band, g.H)
             if shares[0] == 1:  # all channels are this task's: its rows are one piece of memory
-                _clear(dx, (n * g.H + begin) * g.W * g.C, (end - begin) * g.W * g.C)
+                clear_run(dx, (n * g.H + begin) * g.W * g.C, (end - begin) * g.W * g.C)
             for group in range(g.groups):
                 _spread_group(
                     (dy, group * g.K),
@@ -54,12 +55,6 @@ def _spread(dy, filters, dx, g, shares, LANES, spills):
                     (n, begin, end),
                     g,
                 )
-
-
-@compiled
-def _clear(dx, at, count):
-    for k in range(at, at + count):
-        dx[k] = 0
 
 
 @compiled
@@ -76,7 +71,7 @@ def _spread_group(source, packed, target, share, settings, rows, g):
         if number * shares // blocks == mine:
             if shares > 1:
                 for pixel in range((n * g.H + begin) * g.W, (n * g.H + end) * g.W):
-                    _clear(dx, pixel * g.C + at_dx + c, valid)
+                    clear_run(dx, pixel * g.C + at_dx + c, valid)
             for p in range(g.P):
                 first, last = _meeting(begin, end, g.d * p - g.top, g.s, g.I)
                 for q in range(g.Q):
@@ -136,8 +131,7 @@ def _spread_rows(source, packed, target, settings, where, g):
             )
             if not whole:
                 for m in range(j_end - j):
-                    for k in range(valid):
-                        dx[at + m * y_pixel + k] += spill[m * count + k]
+                    add_run(spill, m * count, dx, at + m * y_pixel, valid)
 
 
 def spread(dy, filters, dx, g):

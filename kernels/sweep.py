@@ -34,6 +34,7 @@ from .geometry import (
 )
 from .kernel import Array
 from .memory import empty
+from .runs import copy_run
 from .simd import MOST_PIXELS, WIDTHS, lanes, tile, tiles
 
 STRETCH_BYTES = 1 << 18  # of filters that are used again and again: a share of the same cache
@@ -168,8 +169,7 @@ def _sweep_stretch(source, packed, begin, target, settings, steps, where, g):
             )
             if not whole:
                 for m in range(end - j):
-                    for k in range(valid):
-                        y[at + m * channels + k] = spill[m * count + k]
+                    copy_run(spill, m * count, y, at + m * channels, valid)
 
 
 class Job(NamedTuple):

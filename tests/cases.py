@@ -198,6 +198,14 @@ CASES = {
         _distinct(2, 5, 6, 2),
     ),
     "max_pool2d, steepness": (_steepness_of_max_pool2d, _distinct(1, 4, 4, 2)),
+    "conv_pool": (ops.conv_pool, _normal(2, 6, 7, 3), _normal(3, 2, 3, 4), _normal(4)),
+    "conv_pool, overlapping": (
+        lambda x, weight: ops.conv_pool(
+            x, weight, padding="same", pool_size=3, pool_strides=2, pool_padding="same"
+        ),
+        _normal(2, 5, 4, 2),
+        _normal(3, 3, 2, 3),
+    ),
     "average_pool2d": (lambda x: ops.average_pool2d(x), _normal(2, 4, 5, 3)),
     "average_pool2d, overlapping": (
         lambda x: ops.average_pool2d(x, 3, strides=2, padding="same"),

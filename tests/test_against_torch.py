@@ -147,6 +147,18 @@ IN_TORCH = {
         F.max_pool2d(_same(_nchw(x), (3, 3), (2, 2), fill=-torch.inf), 3, 2)
     ),
     "max_pool2d, steepness": _steepness_of_max_pool2d,
+    "conv_pool": lambda x, weight, bias: _nhwc(
+        F.max_pool2d(_nchw(_conv2d(x, weight, bias).relu()), 2)
+    ),
+    "conv_pool, overlapping": lambda x, weight: _nhwc(
+        F.max_pool2d(
+            _same(
+                _nchw(_conv2d(x, weight, padding="same").relu()), (3, 3), (2, 2), fill=-torch.inf
+            ),
+            3,
+            2,
+        )
+    ),
     "average_pool2d": lambda x: _nhwc(F.avg_pool2d(_nchw(x), 2)),
     "average_pool2d, overlapping": lambda x: _average_same(x, 3, 2),
     "little_cnn": _little_cnn,

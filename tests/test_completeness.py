@@ -26,7 +26,7 @@ def test_every_kernel_is_compared_with_its_reference():
 
 def test_every_file_of_kernels_is_a_family_or_a_tool():
     tools = {"__init__", "compiling", "correlate", "geometry", "kernel", "memory", "simd"}
-    tools |= {"spread", "sweep"}
+    tools |= {"runs", "spread", "sweep"}
     files = {path.stem for path in ROOT.glob("kernels/*.py")}
     assert files == tools | set(kernels.FAMILIES)
 
@@ -53,6 +53,7 @@ def test_which_gpu_versions_are_missing():
         "conv2d.forward",
         "conv2d.input_grad",
         "conv2d.weight_grad",
+        "conv_pool.forward",
         "dropout.apply",
         "matmul.multiply",
         "max_pool2d.forward",

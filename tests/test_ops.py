@@ -118,6 +118,11 @@ VALUES = {
         lambda: ops.max_pool2d(-ROW, (1, 3), strides=1, padding="same"),
         [[[[-1], [-1], [-2], [-3]]]],
     ),
+    "conv_pool": (  # 21, 32 and 43, less 22: the larger of the first two
+        lambda: ops.conv_pool(ROW, PAIR, T(-22), pool_size=(1, 2)),
+        [[[[10]]]],
+    ),
+    "conv_pool, relu": (lambda: ops.conv_pool(ROW, PAIR, T(-50), pool_size=(1, 3)), [[[[0]]]]),
     "average_pool2d": (lambda: ops.average_pool2d(ROW, (1, 2)), [[[[1.5], [3.5]]]]),
     "average_pool2d, same": (  # padding is not counted
         lambda: ops.average_pool2d(ROW, (1, 3), strides=1, padding="same"),
@@ -219,6 +224,9 @@ KEEP_NAN = {
         ops.reshape(x, (1, -1)), np.array([0])
     ),
     "max_pool2d": lambda x: ops.max_pool2d(ops.reshape(x, (1, 1, -1, 1)), (1, 3)),
+    "conv_pool": lambda x: ops.conv_pool(
+        ops.reshape(x, (1, 1, -1, 1)), T([[[1]]]), pool_size=(1, 3)
+    ),
     "average_pool2d": lambda x: ops.average_pool2d(ops.reshape(x, (1, 1, -1, 1)), (1, 3)),
 }
 

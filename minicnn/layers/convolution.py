@@ -98,13 +98,8 @@ class Conv2D(AffineLayer):
         super().build(input_shape)
 
     def call(self, x: Tensor) -> Tensor:
-        if self.activation is activations.relu:  # the kernel does it on the way
-            return self.convolve(x, activation="relu")
-        return self.activation(self.convolve(x))
-
-    def convolve(self, x: Tensor, activation: str | None = None) -> Tensor:
-        """The convolution with its bias, but without the activation of the layer."""
-        return ops.conv2d(
+        fused = self.activation is activations.relu  # then the kernel cuts off what is below 0
+        y = ops.conv2d(
             x,
             self.kernel,
             self.bias,
@@ -112,8 +107,9 @@ class Conv2D(AffineLayer):
             padding=self.padding,
             dilation=self.dilation_rate,
             groups=self.groups,
-            activation=activation,
+            activation="relu" if fused else None,
         )
+        return y if fused else self.activation(y)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(batch, H, W, C) becomes (batch, I, J, filters)."""

@@ -93,11 +93,7 @@ class MaxPooling2D(Pooling2D):
         super().__init__(pool_size, *settings, **keywords)
 
     def call(self, x: Tensor) -> Tensor:
-        return self.pool(x)
-
-    def pool(self, x: Tensor, activation: str | None = None) -> Tensor:
-        """The pooling; activation="relu" cuts its output off below zero."""
-        return ops.max_pool2d(x, self.pool_size, self.strides, self.padding, activation)
+        return ops.max_pool2d(x, self.pool_size, self.strides, self.padding)
 
 
 class AveragePooling2D(Pooling2D):

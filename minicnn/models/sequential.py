@@ -7,7 +7,7 @@ from typing import Any
 
 from minicnn.autograd import Tensor
 from minicnn.layers import InputLayer, Layer
-from minicnn.layers.fusion import convolve_pool_relu, relu_can_wait
+from minicnn.layers.fusion import call_together, go_together
 from minicnn.layers.shapes import Shape
 from minicnn.models.model import Model
 
@@ -163,8 +163,8 @@ class Sequential(Model):
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         layers = iter(zip(self.layers, [*self.layers[1:], None], strict=True))
         for layer, following in layers:
-            if relu_can_wait(layer, following):
-                x = convolve_pool_relu(layer, following, x)
+            if go_together(layer, following):
+                x = call_together(layer, following, x)
                 next(layers)  # the pooling is done, too
             else:
                 x = layer(x, training=training)

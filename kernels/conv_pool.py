@@ -1,0 +1,80 @@
+"""Convolution whose output nobody sees but a max pooling: it never leaves the cache.
+
+    z = conv2d.forward(x, weight, bias)
+    y, where = max_pool2d.forward(z);   y = relu(y)       forward
+
+The formulas are those of conv2d.py and max_pool2d.py, and so are the numbers, to the last bit; and
+it makes no difference to y whether relu comes before the pooling or after it. But
+z is as a rule the largest array of a network, and writing it and reading it again takes longer than
+computing it. Here a few rows of z are computed, pooled at once, and forgotten. Nor does the way
+back need z: `where` says which of its numbers receive a gradient.
+
+Work:     as in conv2d.py; rows of z that two tasks need are computed twice.
+Threads:  a task owns a band of rows of one image of y.
+Versions: NumPy reference, register tiles (simd.py). To come: CUDA (conv_pool.cu).
+"""
+
+import numba
+import numpy as np
+from numba import prange
+
+from . import conv2d, max_pool2d
+from .compiling import compiled_parallel
+from .geometry import TASKS_PER_WORKER
+from .kernel import Kernel
+from .max_pool2d import pool_row, pooled
+from .memory import empty
+from .sweep import prepare, scratch, sweep_rows
+
+ROWS_BYTES = 1 << 18  # of z in one task: a share of the second-level cache
+
+
+def _forward_reference(x, weight, bias, arrangement, window, placement):
+    z = conv2d.forward.reference(x, weight, bias, False, *arrangement)
+    y, where = max_pool2d.forward.reference(z, window, *placement)
+    return np.where(y < 0, 0, y).astype(x.dtype), where
+
+
+@compiled_parallel
+def _forward_tasks(x, y, where, g, job, pooling, rows_per_task, memory):
+    P, s, top, I, J = pooling[0], pooling[2], pooling[4], pooling[6], pooling[7]
+    bands, spills, zs = memory
+    workers = zs.shape[0]
+    C, zero = g.groups * g.F, x.dtype.type(0)
+    per_image = (I + rows_per_task - 1) // rows_per_task
+    for worker in prange(workers):
+        for task in range(worker, g.N * per_image, workers):
+            n, begin = task // per_image, task % per_image * rows_per_task
+            end = min(begin + rows_per_task, I)
+            first = max(0, s * begin - top)
+            rows = min(g.I, s * (end - 1) - top + P) - first
+            target = (zs[worker], 0, spills[worker])
+            sweep_rows(x, target, bands[worker], (n, first, rows, 0), g, job)
+            for i in range(begin, end):
+                at_z, at_y = -first * g.J * C, (n * I + i) * J * C
+                pool_row(zs[worker], at_z, y, where, at_y, i, zero, (g.I, g.J, C), pooling)
+
+
+def _forward_cpu(x, weight, bias, arrangement, window, placement):
+    g, filters, z_shape = conv2d.described(x.shape, weight, arrangement)
+    shape, pooling = pooled(z_shape, window, *placement)
+    y, where = empty(shape, x.dtype), empty(shape, np.int32)
+    if not y.size:
+        return y, where
+    workers = numba.get_num_threads()
+    g, job = prepare(filters, bias, False, g)
+    job = job._replace(shares=1)
+    row_of_z = z_shape[2] * z_shape[3]
+    P, s, I = window[0], placement[0][0], shape[1]
+    fitting = max(1, (ROWS_BYTES // (x.itemsize * row_of_z) - P) // s + 1)
+    tasks_per_image = -(-TASKS_PER_WORKER * workers // g.N)
+    rows_per_task = min(fitting, -(-I // tasks_per_image))
+    g = g._replace(band=s * (rows_per_task - 1) + P)
+    zs = empty((workers, g.band * row_of_z), x.dtype)
+    flat = (x.reshape(-1), y.reshape(-1), where.reshape(-1))
+    memory = (*scratch(g, job), zs)
+    _forward_tasks(*flat, g, job, pooling, rows_per_task, memory)
+    return y, where
+
+
+forward = Kernel("conv_pool.forward", reference=_forward_reference, cpu=_forward_cpu)

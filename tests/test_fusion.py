@@ -1,0 +1,78 @@
+"""Layers that are computed together give what they give one by one, to the last bit."""
+
+import numpy as np
+import pytest
+
+from minicnn import Tensor, grad, layers, models, watch
+from minicnn.autograd import Watcher
+
+
+class Names(Watcher):
+    """Notes the ops that went forward."""
+
+    def __init__(self):
+        self.ops = []
+
+    def after_forward(self, op, inputs, output):
+        self.ops.append(type(op).__name__)
+
+
+def network(*stack):
+    return models.Sequential([layers.Input((9, 8, 3)), *stack])
+
+
+def ops_of(model):
+    names = Names()
+    with watch(names):
+        model(np.ones((2, 9, 8, 3), np.float32))
+    return names.ops
+
+
+@pytest.mark.parametrize(
+    ("convolution", "pooling"),
+    [
+        ({"filters": 5, "kernel_size": 3}, {}),
+        ({"filters": 6, "kernel_size": 2, "padding": "same", "use_bias": False}, {}),
+        ({"filters": 6, "kernel_size": 3, "strides": 2, "groups": 3}, {"pool_size": 2}),
+        ({"filters": 4, "kernel_size": 2, "dilation_rate": 2}, {"pool_size": 3, "strides": 1}),
+        ({"filters": 4, "kernel_size": 1}, {"pool_size": (2, 3), "padding": "same"}),
+    ],
+)
+def test_together_and_one_by_one_are_the_same(convolution, pooling):
+    one = layers.Conv2D(activation="relu", bias_initializer="normal", **convolution)
+    other = layers.MaxPooling2D(**pooling)
+    model = network(one, other)
+    assert "ConvolveAndPool" in ops_of(model)
+    x = np.random.default_rng(0).normal(size=(4, 9, 8, 3)).astype(np.float32)
+    results = []
+    for call in (model, lambda x: other(one(x))):
+        images = Tensor(x, requires_grad=True)
+        y = call(images)
+        seed = Tensor(np.random.default_rng(1).normal(size=y.shape).astype(np.float32))
+        results.append([y, *grad(y, [images, *model.weights], seed)])
+    assert (results[0][0].numpy() > 0).any()
+    for a, b in zip(*results, strict=True):
+        if a.shape == (convolution["filters"],):  # the bias: the same numbers in another order
+            np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5)
+        else:
+            np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+class MyConv2D(layers.Conv2D):
+    """A user's own, whose call may do anything."""
+
+
+@pytest.mark.parametrize(
+    "stack",
+    [
+        (layers.Conv2D(4, 3, activation="tanh"), layers.MaxPooling2D()),
+        (layers.Conv2D(4, 3, activation="relu"), layers.AveragePooling2D(2)),
+        (layers.Conv2D(4, 3, activation="relu", activity_regularizer="l2"), layers.MaxPooling2D()),
+        (MyConv2D(4, 3, activation="relu"), layers.MaxPooling2D()),
+        (layers.Conv2D(4, 3, activation="relu"), layers.Dropout(0.1), layers.MaxPooling2D()),
+        (layers.Conv2D(4, 3, activation="relu"),),
+    ],
+    ids=str,
+)
+def test_other_layers_are_left_alone(stack):
+    assert "ConvolveAndPool" not in ops_of(network(*stack))
