@@ -8,10 +8,10 @@ and the ratio that counts: PyTorch's faster layout divided by minicnn.
 """
 
 import argparse
-import platform
 import statistics
 import time
 
+import llvmlite.binding
 import numba
 import numpy as np
 import torch
@@ -111,9 +111,7 @@ def main():
             times[name].append(time.perf_counter() - start)
 
     medians = {name: statistics.median(values) for name, values in times.items()}
-    print(
-        f"{platform.processor() or platform.machine()}, {numba.get_num_threads()} threads; ", end=""
-    )
+    print(f"{llvmlite.binding.get_host_cpu_name()}, {numba.get_num_threads()} threads; ", end="")
     print(f"minicnn {minicnn.__version__}, PyTorch {torch.__version__}, Numba {numba.__version__}")
     print(f"training step of the tutorial CNN, batch {arguments.batch_size}, median times")
     for name, seconds in medians.items():
