@@ -4,8 +4,6 @@ NumPy itself then refuses the in-place edit, with "assignment destination is rea
 line that would have made a gradient silently wrong.
 """
 
-from contextlib import suppress
-
 import numpy as np
 
 from minicnn.backend import Array
@@ -23,7 +21,7 @@ def hold(array: Array) -> None:
     if key in _holders:
         _holders[key] += 1
     elif isinstance(array, np.ndarray) and array.flags.writeable:
-        array.flags.writeable = False
+        array.setflags(write=False)
         _holders[key] = 1
 
 
@@ -37,5 +35,7 @@ def release(array: Array) -> None:
         _holders[key] = holders - 1
     else:
         del _holders[key]
-        with suppress(ValueError):  # a view, while the array that it looks into is held: it stays
-            array.flags.writeable = True
+        try:
+            array.setflags(write=True)
+        except ValueError:
+            pass  # a view, while the array that it looks into is held: it stays read-only
