@@ -19,7 +19,8 @@ from .kernel import Array
 
 LINE = 64  # bytes of a cache line, and of the widest vector register
 SMALLEST = 1 << 16  # bytes; malloc is good at what is smaller
-KEPT = 8  # free buffers of one size that are kept
+KEPT = 8  # buffers of one size
+MOST = 1 << 31  # bytes in all buffers together; sizes change from batch to batch in some programs
 
 _buffers: dict[int, list[Array]] = {}  # by size in bytes
 _lock = threading.Lock()
@@ -69,7 +70,9 @@ def _free_buffer(size: int) -> Array:
             return buffers[k]
     buffer = _aligned(size)
     if len(buffers) < KEPT:
-        buffers.append(buffer)
+        if size + sum(bytes * len(kept) for bytes, kept in _buffers.items()) > MOST:
+            _buffers.clear()
+        _buffers.setdefault(size, []).append(buffer)
     return buffer
 
 

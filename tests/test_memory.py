@@ -48,6 +48,14 @@ def test_few_buffers_are_kept():
     assert len(memory._buffers[90000 * 4]) == memory.KEPT
 
 
+def test_sizes_that_never_come_again_are_given_back(monkeypatch):
+    monkeypatch.setattr(memory, "MOST", 10_000_000)
+    for size in range(100_000, 200_000, 1_000):
+        kernels.empty((size,), np.float32)
+    kept = sum(size * len(buffers) for size, buffers in memory._buffers.items())
+    assert 0 < kept <= 10_000_000
+
+
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (7, 5), LARGE])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
 def test_any_shape_begins_at_a_cache_line(shape, dtype):
