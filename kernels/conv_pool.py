@@ -3,11 +3,11 @@
     z = conv2d.forward(x, weight, bias)
     y, where = max_pool2d.forward(z);   y = relu(y)       forward
 
-The formulas are those of conv2d.py and max_pool2d.py, and so are the numbers, to the last bit; and
-it makes no difference to y whether relu comes before the pooling or after it. But
-z is as a rule the largest array of a network, and writing it and reading it again takes longer than
-computing it. Here a few rows of z are computed, pooled at once, and forgotten. Nor does the way
-back need z: `where` says which of its numbers receive a gradient.
+The formulas are those of conv2d.py and max_pool2d.py, and so are the numbers, to the last bit;
+whether relu comes before the pooling or after it makes no difference to y. But z is as a rule the
+largest array of a network, and to write it and read it again costs about as much time as the rest.
+Here a few rows of z are computed, pooled at once, and forgotten. Nor does the way back need z:
+`where` says which of its numbers receive a gradient.
 
 Work:     as in conv2d.py; rows of z that two tasks need are computed twice.
 Threads:  a task owns a band of rows of one image of y.
