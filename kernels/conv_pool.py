@@ -5,7 +5,7 @@
 
 The formulas are those of conv2d.py and max_pool2d.py, and so are the numbers, to the last bit;
 whether relu comes before the pooling or after it makes no difference to y. But z is as a rule the
-largest array of a network, and to write it and read it again costs about as much time as the rest.
+largest array of a network, and to write it and read it again takes time, too.
 Here a few rows of z are computed, pooled at once, and forgotten. Nor does the way back need z:
 `where` says which of its numbers receive a gradient.
 

@@ -232,3 +232,21 @@ def test_message(name):
     call, error, text = MESSAGES[name]
     with pytest.raises(error, match=text):
         call()
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "float16"])
+@pytest.mark.parametrize("name", ["conv2d", "conv_pool", "max_pool2d", "average_pool2d"])
+def test_kernels_of_windows_want_single_or_double_precision(name, dtype):
+    x, weight = Tensor(np.ones((1, 4, 4, 2), dtype)), Tensor(np.ones((3, 3, 2, 4), dtype))
+    inputs = (x, weight) if name.startswith("conv") else (x,)
+    with pytest.raises(TypeError, match=rf"wants float32 or float64, but x is {dtype}\. Convert"):
+        getattr(ops, name)(*inputs)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "float16", "longdouble"])
+def test_other_precisions_go_by_way_of_numpy(dtype):
+    x = np.array([[-1, 2], [3, 4]], dtype)
+    results = [ops.matmul(Tensor(x), Tensor(x)), ops.sum(Tensor(x), axis=0), ops.relu(Tensor(x))]
+    for result, expected in zip(results, [x @ x, x.sum(axis=0), np.maximum(x, 0)], strict=True):
+        np.testing.assert_array_equal(result.data, expected)
+        assert result.dtype == expected.dtype

@@ -2,7 +2,7 @@
 
 from minicnn.autograd import Op, Tensor
 from minicnn.backend import Array, kernels
-from minicnn.ops.window import Pair, Placement, pair, place_window
+from minicnn.ops.window import Pair, Placement, check_numbers, pair, place_window
 
 
 class AverageWindows(Op):
@@ -56,12 +56,14 @@ def average_pool2d(
 
     Raises:
         ValueError: x is not (N, H, W, C), or is smaller than the window.
+        TypeError: x is neither float32 nor float64.
 
     Kernels: kernels/average_pool2d.py.
 
     >>> average_pool2d(Tensor([[[[1.0], [5.0]], [[7.0], [3.0]]]])).item()
     4.0
     """
+    check_numbers("average_pool2d", x)
     window = pair("average_pool2d", "pool_size", pool_size)
     strides = window if strides is None else strides
     placement = place_window("average_pool2d", x.shape, window, strides, padding)

@@ -83,7 +83,7 @@ def conv_pool(
 
     Raises:
         ValueError: as for conv2d and max_pool2d.
-        TypeError: x, weight and bias are not of one dtype.
+        TypeError: x, weight and bias are not all float32 or all float64.
 
     Kernels: kernels/conv_pool.py.
 
