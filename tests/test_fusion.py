@@ -71,6 +71,8 @@ class MyConv2D(layers.Conv2D):
         (MyConv2D(4, 3, activation="relu"), layers.MaxPooling2D()),
         (layers.Conv2D(4, 3, activation="relu"), layers.Dropout(0.1), layers.MaxPooling2D()),
         (layers.Conv2D(4, 3, activation="relu"),),
+        (layers.Conv2D(4, 3, activation="relu", dtype="float64"), layers.MaxPooling2D()),
+        (layers.Conv2D(4, 3, activation="relu"), layers.MaxPooling2D(dtype="float64")),
     ],
     ids=str,
 )

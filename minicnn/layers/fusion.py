@@ -7,14 +7,19 @@ from minicnn.layers.layer import Layer
 from minicnn.layers.pooling import MaxPooling2D
 
 
-def go_together(layer: Layer, following: Layer | None) -> bool:
-    """Whether `layer` is a convolution with relu whose output only a max-pooling will see."""
+def go_together(layer: Layer, following: Layer | None, x: Tensor) -> bool:
+    """Whether `layer` is a convolution with relu whose output only a max-pooling will see.
+
+    Neither must have more to do than that: penalize an output, or convert x to its own dtype.
+    """
     return (
         type(layer) is Conv2D
         and type(following) is MaxPooling2D
         and layer.activation is activations.relu
         and layer.activity_regularizer is None
         and following.activity_regularizer is None
+        and x.dtype == layer.dtype
+        and x.dtype == following.dtype
     )
 
 

@@ -163,7 +163,7 @@ class Sequential(Model):
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         layers = iter(zip(self.layers, [*self.layers[1:], None], strict=True))
         for layer, following in layers:
-            if go_together(layer, following):
+            if go_together(layer, following, x):
                 x = call_together(layer, following, x)
                 next(layers)  # the pooling is done, too
             else:
