@@ -23,8 +23,8 @@ from .compiling import compiled_parallel
 from .geometry import TASKS_PER_WORKER
 from .kernel import Kernel
 from .max_pool2d import pool_row, pooled
-from .memory import empty
-from .sweep import prepare, scratch, sweep_rows
+from .memory import empty, scratch
+from .sweep import prepare, scratch_size, sweep_rows
 
 ROWS_BYTES = 1 << 18  # of z in one task: a share of the second-level cache
 
@@ -36,23 +36,23 @@ def _forward_reference(x, weight, bias, arrangement, window, placement):
 
 
 @compiled_parallel
-def _forward_tasks(x, y, where, g, job, pooling, rows_per_task, memory):
+def _forward_tasks(x, y, where, g, job, pooling, rows_per_task, scratch):
     P, s, top, I, J = pooling[0], pooling[2], pooling[4], pooling[6], pooling[7]
-    bands, spills, zs = memory
-    workers = zs.shape[0]
     C, zero = g.groups * g.F, x.dtype.type(0)
+    workers, in_z = scratch.shape[0], g.band * g.J * C
     per_image = (I + rows_per_task - 1) // rows_per_task
     for worker in prange(workers):
+        z, spill = scratch[worker, :in_z], scratch[worker, in_z : in_z + job.spill]
+        band = scratch[worker, in_z + job.spill :]
         for task in range(worker, g.N * per_image, workers):
             n, begin = task // per_image, task % per_image * rows_per_task
             end = min(begin + rows_per_task, I)
             first = max(0, s * begin - top)
             rows = min(g.I, s * (end - 1) - top + P) - first
-            target = (zs[worker], 0, spills[worker])
-            sweep_rows(x, target, bands[worker], (n, first, rows, 0), g, job)
+            sweep_rows(x, (z, 0, spill), band, (n, first, rows, 0), g, job)
             for i in range(begin, end):
                 at_z, at_y = -first * g.J * C, (n * I + i) * J * C
-                pool_row(zs[worker], at_z, y, where, at_y, i, zero, (g.I, g.J, C), pooling)
+                pool_row(z, at_z, y, where, at_y, i, zero, (g.I, g.J, C), pooling)
 
 
 def _forward_cpu(x, weight, bias, arrangement, window, placement):
@@ -63,16 +63,14 @@ def _forward_cpu(x, weight, bias, arrangement, window, placement):
         return y, where
     workers = numba.get_num_threads()
     g, job = prepare(filters, bias, False, g)
-    job = job._replace(shares=1)
     row_of_z = z_shape[2] * z_shape[3]
     P, s, I = window[0], placement[0][0], shape[1]
     fitting = max(1, (ROWS_BYTES // (x.itemsize * row_of_z) - P) // s + 1)
     tasks_per_image = -(-TASKS_PER_WORKER * workers // g.N)
     rows_per_task = min(fitting, -(-I // tasks_per_image))
-    g = g._replace(band=s * (rows_per_task - 1) + P)
-    zs = empty((workers, g.band * row_of_z), x.dtype)
+    g, job = g._replace(band=s * (rows_per_task - 1) + P), job._replace(shares=1)
+    memory = scratch(workers, g.band * row_of_z + scratch_size(g, job), x.dtype)
     flat = (x.reshape(-1), y.reshape(-1), where.reshape(-1))
-    memory = (*scratch(g, job), zs)
     _forward_tasks(*flat, g, job, pooling, rows_per_task, memory)
     return y, where
 

@@ -12,6 +12,8 @@ Threads:  a task owns some of the filters' cells, for some of the images. The im
 Work:     N*I*J * P*Q * K*F multiplications; the tiles do most of what the machine can.
 """
 
+import functools
+
 import numba
 import numpy as np
 from numba import prange
@@ -21,15 +23,14 @@ from .geometry import (
     BAND_BYTES,
     MOST,
     best_width,
-    block_count,
-    block_width,
     columns_under,
     copy_band,
     even_share,
-    padded,
+    flattened,
     three_loops,
 )
-from .memory import empty
+from .memory import empty, scratch
+from .packing import block_count, block_width, padded
 from .runs import add_run, clear_run, copy_run
 from .simd import WIDTHS, lanes, tile, tiles
 
@@ -39,12 +40,13 @@ SPLITS = 4  # of the filters' cells, at least; but 1 where each of them would co
 
 
 @compiled_parallel
-def _correlate(x, dy, parts, g, cuts, copies, LANES, bands, columns):
-    workers = bands.shape[0]
-    images, splits, blocks = cuts
+def _correlate(x, dy, parts, g, cuts, copies, LANES, scratch):
+    workers = scratch.shape[0]
+    images, splits, blocks, in_band = cuts
     f_padded = padded(g.F, LANES)
     zeros = np.zeros(max(WIDTHS) * LANES, x.dtype)
     for worker in prange(workers):
+        band, columns = scratch[worker, :in_band], scratch[worker, in_band:]
         for task in range(worker, images * splits, workers):
             cut, split = task // splits, task % splits
             begin, end = cut * g.N // images, (cut + 1) * g.N // images
@@ -57,15 +59,15 @@ def _correlate(x, dy, parts, g, cuts, copies, LANES, bands, columns):
                     if copies[0]:
                         row, at_x = columns_under(g) * g.C, 0
                         image = (g.s * (rows - 1) + g.d * (g.P - 1) + 1) * row
-                        source = bands[worker]
+                        source = band
                         for k in range(count):
                             copy_band(x, n + k, first, rows, g, source, k * image)
                     gradient, dy_pixel, group_step = dy, g.groups * g.F, g.F
                     at_dy = (n * g.I + first) * g.J * g.groups * g.F
                     if copies[1]:
                         pixels = count * rows * g.J * g.groups
-                        _widen(dy, at_dy, pixels, g.F, f_padded, columns[worker])
-                        gradient, dy_pixel, at_dy = columns[worker], g.groups * f_padded, 0
+                        _widen(dy, at_dy, pixels, g.F, f_padded, columns)
+                        gradient, dy_pixel, at_dy = columns, g.groups * f_padded, 0
                         group_step = f_padded
                     _correlate_band(
                         (source, at_x, row, image),
@@ -147,23 +149,34 @@ def correlate(x, dy, dw, g):
     if g.N == 0:
         dw.fill(0)
         return
-    dtype = x.dtype
+    dtype, workers = x.dtype, numba.get_num_threads()
+    g, cuts, copies, columns = _plan(flattened(g), dtype)
+    parts = empty((cuts[0], dw.size // g.F * padded(g.F, lanes(dtype))), dtype)
+    memory = scratch(workers, cuts[3] + columns, dtype)
+    _correlate(x.reshape(-1), dy.reshape(-1), parts, g, cuts, copies, lanes(dtype), memory)
+    _add_parts(parts, dw.reshape(-1), (g.P * g.Q * g.K, g.groups, g.F), g.width, lanes(dtype))
+
+
+@functools.lru_cache(maxsize=1024)
+def _plan(g, dtype):
+    """How the work is cut up, the same for any number of threads.
+
+    Returns: the Geometry with all its fields; (cuts of the images, splits of the filters' cells,
+    blocks of cells, numbers in a band); whether bands of x are copied, and columns of dy widened;
+    numbers in widened columns.
+    """
+    LANES = lanes(dtype)
     run = g.Q * g.K if g.e == 1 and g.groups == 1 else g.K
-    g = g._replace(tiles=tiles(dtype), width=best_width(-(-g.F // lanes(dtype)), run))
+    g = g._replace(tiles=tiles(dtype), width=best_width(-(-g.F // LANES), run))
     band = g.rows_per_task(dtype.itemsize, 1)
     fitting = BAND_BYTES // (dtype.itemsize * g.band_size(band))
     g = g._replace(band=band, at_once=max(1, fitting if band == g.I else 1))
-    size = g.groups * g.P * g.Q * g.K * padded(g.F, lanes(dtype))
-    blocks = block_count(g.F, g.width, lanes(dtype)) * g.groups * g.P * g.Q * g.K // run
-    copies = (g.hangs_over, g.F % lanes(dtype) != 0)
+    size = g.groups * g.P * g.Q * g.K * padded(g.F, LANES)
+    blocks = block_count(g.F, g.width, LANES) * g.groups * g.P * g.Q * g.K // run
+    copies = (g.hangs_over, g.F % LANES != 0)
     most = TASKS if any(copies) else TASKS // SPLITS
     images = max(1, min(g.N, most, PARTS_BYTES // (size * dtype.itemsize)))
     splits = even_share(blocks, -(-TASKS // images))
-    parts = empty((images, size), dtype)
-    workers = numba.get_num_threads()
-    bands = empty((workers, g.at_once * g.band_size(g.band) if copies[0] else 1), dtype)
-    columns = g.at_once * g.band * g.J * g.groups * padded(g.F, lanes(dtype)) if copies[1] else 1
-    wide = empty((workers, columns), dtype)
-    cuts = (images, splits, blocks)
-    _correlate(x.reshape(-1), dy.reshape(-1), parts, g, cuts, copies, lanes(dtype), bands, wide)
-    _add_parts(parts, dw.reshape(-1), (g.P * g.Q * g.K, g.groups, g.F), g.width, lanes(dtype))
+    in_band = g.at_once * g.band_size(g.band) if copies[0] else 0
+    columns = g.at_once * g.band * g.J * g.groups * padded(g.F, LANES) if copies[1] else 0
+    return g, (images, splits, blocks, in_band), copies, columns

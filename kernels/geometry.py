@@ -5,23 +5,23 @@ A window moves over images (sweep.py, spread.py, correlate.py):
     h = s*i + d*p - top  and  w = t*j + e*q - left;  outside the image x is 0.
 
 Windows that hang over the border would need a question per pixel. Instead a band of rows is copied
-with zeros around it, into scratch memory that stays in the cache. Filters are packed so that a tile
-reads them one after the other: for a block of WIDTH * LANES filters, all p, q, k in order; the last
-blocks are narrower, and the very last is filled up with zeros.
+with zeros around it, into scratch memory that stays in the cache.
 """
 
+import functools
 from typing import NamedTuple
 
-import numpy as np
-
 from .compiling import compiled
-from .memory import zeros
+from .packing import block_count, padded
 from .runs import clear_run, copy_run
-from .simd import WIDTHS, lanes, most_pixels
+from .simd import MOST_PIXELS, WIDTHS, lanes, most_pixels
 
 BAND_BYTES = 1 << 18  # of input rows in one task: a share of the second-level cache
 FILTERS_BYTES = 1 << 19  # of the filters in one task
 TASKS_PER_WORKER = 4  # so that threads of unequal speed finish together
+LONGEST_ROW = (
+    8 * MOST_PIXELS
+)  # of pixels whose rows we may choose: short ones are shared out evenly
 IN_FLIGHT = 12  # multiply-adds that a CPU wants to have under way at a time
 
 MOST = tuple(most_pixels(width) if width in WIDTHS else 0 for width in range(max(WIDTHS) + 1))
@@ -72,6 +72,28 @@ class Geometry(NamedTuple):
         return max(1, min(self.I, fitting, -(-self.I // bands)))
 
 
+def flattened(g):
+    """The same work, if windows of one pixel take every pixel, with rows that fill the tiles."""
+    if (g.P, g.Q, g.s, g.t, g.top, g.left) != (1, 1, 1, 1, 0, 0):
+        return g
+    if (g.H, g.W) != (g.I, g.J):  # pixels on the right or below are left out
+        return g
+    rows, columns = _cut_into_rows(g.N * g.I * g.J, g.J)
+    return g._replace(N=1, H=rows, W=columns, I=rows, J=columns)
+
+
+@functools.cache
+def _cut_into_rows(pixels, as_given):
+    """(rows, pixels in a row): rows of one size, so that as few tiles as possible have gaps."""
+
+    def share_in_use(columns):
+        return columns / (-(-columns // MOST_PIXELS) * MOST_PIXELS)
+
+    possible = [n for n in range(1, LONGEST_ROW + 1) if pixels % n == 0]
+    columns = max([*possible, as_given], key=lambda n: (share_in_use(n), n))
+    return pixels // columns, columns
+
+
 def best_width(vectors, pixels):
     """How many vectors wide the tiles should be, for a number of filter vectors and of pixels.
 
@@ -85,19 +107,6 @@ def best_width(vectors, pixels):
         return m * width / max(m * width, m + width, IN_FLIGHT)
 
     return max((w for w in WIDTHS if w <= max(1, vectors)), key=share_of_peak)
-
-
-@compiled
-def padded(count, LANES):
-    """`count`, rounded up to whole vectors."""
-    return (count + LANES - 1) // LANES * LANES
-
-
-def block_count(F, width, LANES):
-    """How many blocks the filters of one group are cut into."""
-    vectors = -(-F // LANES)
-    whole, rest = divmod(vectors, width)
-    return whole + rest.bit_count()  # of the rest, each power of two is a block
 
 
 def even_share(blocks, wanted):
@@ -114,38 +123,6 @@ def shares_of_filters(g, dtype, workers, rows):
     size = g.P * g.Q * g.K * padded(g.F, lanes(dtype)) * dtype.itemsize
     wanted = max(-(-size // FILTERS_BYTES), TASKS_PER_WORKER * workers // rows)
     return even_share(blocks, max(1, wanted)), blocks
-
-
-def pack(filters, width):
-    """Filters (groups, P, Q, K, F) in the order in which tiles read them, flat."""
-    groups, P, Q, K, F = filters.shape
-    packed = zeros((groups * P * Q * K * padded(F, lanes(filters.dtype)),), filters.dtype)
-    flat = np.ascontiguousarray(filters).reshape(-1)
-    _pack(flat, packed, (groups, P * Q * K, F), width, lanes(filters.dtype))
-    return packed
-
-
-@compiled
-def block_width(F, f, width, LANES):
-    """The width of the block of filters that begins at f: narrower at the end."""
-    vectors = (F - f + LANES - 1) // LANES
-    while width > vectors:
-        width //= 2
-    return width
-
-
-@compiled
-def _pack(filters, packed, shape, width, LANES):
-    groups, steps, F = shape
-    at = 0
-    for group in range(groups):
-        f = 0
-        while f < F:
-            count = block_width(F, f, width, LANES) * LANES
-            for step in range(steps):
-                copy_run(filters, (group * steps + step) * F + f, packed, at, min(count, F - f))
-                at += count
-            f += count
 
 
 @compiled

@@ -57,10 +57,34 @@ def zeros(shape: tuple[int, ...], dtype: Any) -> Array:
     return array
 
 
+def scratch(rows: int, columns: int, dtype: Any) -> Array:
+    """Memory that holds what a kernel needs only while it runs: a row for each of its threads.
+
+    It is the same memory each time, so a kernel may ask for it once only, and return none of it.
+
+    >>> import numpy as np
+    >>> scratch(2, 5, np.float32).shape[0], scratch(2, 5, np.float32).strides[0] % LINE
+    (2, 0)
+    """
+    dtype = np.dtype(dtype)
+    row = -(-columns * dtype.itemsize // LINE) * LINE
+    if _kept.buffer.size < rows * row:
+        _kept.buffer = _aligned(rows * row)
+    return _kept.buffer[: rows * row].view(dtype).reshape(rows, -1)
+
+
+class _Kept(threading.local):  # each Python thread has its own, because each may run a kernel
+    buffer: Array = np.empty(0, np.uint8)
+
+
+_kept = _Kept()
+
+
 def release() -> None:
     """Give all free buffers back to the operating system."""
     with _lock:
         _buffers.clear()  # those in use live on in the arrays that look into them
+    _kept.buffer = _Kept.buffer
 
 
 def _free_buffer(size: int) -> Array:

@@ -13,6 +13,8 @@ Threads:  a task owns a band of rows of one image of dx, for some of the channel
 Work:     N*I*J * P*Q * F*C multiplications; the tiles do most of what the machine can.
 """
 
+import functools
+
 import numba
 import numpy as np
 from numba import prange
@@ -22,11 +24,10 @@ from .geometry import (
     MOST,
     TASKS_PER_WORKER,
     best_width,
-    block_width,
-    pack,
     shares_of_filters,
 )
-from .memory import empty
+from .memory import scratch
+from .packing import block_width, pack
 from .runs import add_run, clear_run
 from .simd import MOST_PIXELS, WIDTHS, lanes, tile, tiles
 
@@ -145,14 +146,18 @@ def spread(dy, filters, dx, g):
     """
     if g.N == 0:
         return
-    dtype = dy.dtype
+    dtype, workers = dy.dtype, numba.get_num_threads()
+    g, shares = _plan(g, dtype, workers)
+    spills = scratch(workers, MOST_PIXELS * max(WIDTHS) * lanes(dtype), dtype)
+    packed = pack(filters, g.width)
+    _spread(dy.reshape(-1), packed, dx.reshape(-1), g, shares, lanes(dtype), spills)
+
+
+@functools.lru_cache(maxsize=1024)
+def _plan(g, dtype, workers):
+    """The Geometry with all its fields, and how the channels are cut: (shares, blocks)."""
     g = g._replace(tiles=tiles(dtype), width=best_width(-(-g.F // lanes(dtype)), g.J))
-    workers = numba.get_num_threads()
     shares = shares_of_filters(g, dtype, workers, g.N * g.H)
     tasks = -(-TASKS_PER_WORKER * workers // shares[0])
     fitting = max(1, BAND_BYTES // (g.W * g.C * dtype.itemsize))
-    band = min(g.H, fitting, -(-g.H // -(-tasks // g.N)))
-    g = g._replace(band=band)
-    spills = empty((workers, MOST_PIXELS * max(WIDTHS) * lanes(dtype)), dtype)
-    packed = pack(filters, g.width)
-    _spread(dy.reshape(-1), packed, dx.reshape(-1), g, shares, lanes(dtype), spills)
+    return g._replace(band=min(g.H, fitting, -(-g.H // -(-tasks // g.N)))), shares

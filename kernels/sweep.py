@@ -4,7 +4,7 @@
 
     where  h = s*i + d*p - top  and  w = t*j + e*q - left;  outside the image x is 0.
 
-It serves conv2d.forward and the matrix product.
+It serves conv2d.forward, the matrix product, and conv2d.input_grad where strides are 1.
 
 Threads:  a task owns a band of output rows of one image, for some of the filters. Worker number k
           of the `prange` takes tasks k, k + workers, ... and has scratch memory of its own. Each
@@ -13,6 +13,7 @@ Threads:  a task owns a band of output rows of one image, for some of the filter
 Work:     N*I*J * P*Q * K*F multiplications; the tiles do most of what the machine can.
 """
 
+import functools
 from typing import NamedTuple
 
 import numba
@@ -24,33 +25,34 @@ from .geometry import (
     MOST,
     TASKS_PER_WORKER,
     best_width,
-    block_width,
     columns_under,
     copy_band,
-    pack,
-    padded,
+    flattened,
     shares_of_filters,
     three_loops,
 )
 from .kernel import Array
-from .memory import empty
+from .memory import scratch
+from .packing import block_width, pack
 from .runs import copy_run
 from .simd import MOST_PIXELS, WIDTHS, lanes, tile, tiles
 
+FEW_PIXELS = 64  # for so few it does not pay to pack the filters
 STRETCH_BYTES = 1 << 18  # of filters that are used again and again: a share of the same cache
 
 
 @compiled_parallel
-def _sweep(x, y, g, job, bands, spills):
-    workers = spills.shape[0]
+def _sweep(x, y, g, job, scratch):
+    workers = scratch.shape[0]
     per_image = (g.I + g.band - 1) // g.band
     per_share = g.N * per_image
     for worker in prange(workers):
+        spill, band = scratch[worker, : job.spill], scratch[worker, job.spill :]
         for task in range(worker, job.shares * per_share, workers):
             n, first = task % per_share // per_image, task % per_image * g.band
             rows = min(g.band, g.I - first)
-            target = (y, (n * g.I + first) * g.J * g.groups * g.F, spills[worker])
-            sweep_rows(x, target, bands[worker], (n, first, rows, task // per_share), g, job)
+            target = (y, (n * g.I + first) * g.J * g.groups * g.F, spill)
+            sweep_rows(x, target, band, (n, first, rows, task // per_share), g, job)
 
 
 @compiled
@@ -65,7 +67,7 @@ def sweep_rows(x, target, band, where, g, job):
     for group in range(g.groups):
         _sweep_group(
             (source, at_x + group * g.K, row),
-            (job.filters, group * (job.filters.size // g.groups)),
+            (job.filters, group * (g.F if job.step else job.filters.size // g.groups), job.step),
             (job.start, job.zeros, group * g.F),
             (y, at_y + group * g.F, spill),
             (first, rows, job.floor, job.lanes),
@@ -81,14 +83,17 @@ def _sweep_group(source, packed, begin, target, settings, share, g):
     Block by block of filters, and in a block stretch by stretch of the window: a stretch is as much
     of the filters as stays in the second-level cache while all pixels of the task pass by it.
     """
-    (x, at_x, row), (filters, at_w), (start, zeros, at_start) = source, packed, begin
-    (y, at_y, spill), (task_row, rows, floor, LANES) = target, settings
+    (x, at_x, row), (filters, at_w, step) = source, packed
+    (start, zeros, at_start), (y, at_y, spill) = begin, target
+    task_row, rows, floor, LANES = settings
     A, B, K, x_a, x_b, x_k = three_loops(g, row)
     mine, shares, blocks = share
     number = f = 0
     while f < g.F:
         width = block_width(g.F, f, g.width, LANES)
         count = width * LANES
+        w_step = step or count
+        at_block = at_w + (f if step else A * B * K * f)
         whole = f + count <= g.F
         most = STRETCH_BYTES // (count * x.itemsize) if whole else A * B * K
         a_step, b_step, k_pieces = _stretch(A, B, K, most)
@@ -100,7 +105,7 @@ def _sweep_group(source, packed, begin, target, settings, share, g):
                     last = a + a_step >= A and b + b_step >= B and k_end == K
                     _sweep_stretch(
                         (x, at_x + a * x_a + b * x_b + k * x_k, g.s * row),
-                        (filters, at_w + ((a * B + b) * K + k) * count),
+                        (filters, at_block + ((a * B + b) * K + k) * w_step, w_step),
                         (start if first else zeros, at_start + f if first else 0),
                         (y, at_y + f, spill, min(g.F - f, count)),
                         (rows, not first, floor if last else -np.inf, width, count),
@@ -109,7 +114,6 @@ def _sweep_group(source, packed, begin, target, settings, share, g):
                         g,
                     )
         number += 1
-        at_w += A * B * K * count
         f += count
 
 
@@ -135,9 +139,9 @@ def _window_rows(h, A, g):
 @compiled
 def _sweep_stretch(source, packed, begin, target, settings, steps, where, g):
     """All tiles of one block of filters and one stretch of the window."""
-    (x, at_x, x_row), (filters, at_w), (start, at_start) = source, packed, begin
-    (y, at_y, spill, valid), (rows, add, floor, width, count) = target, settings
-    A, B, K, x_a, x_b, x_k = steps
+    (x, at_x, x_row), (filters, at_w, w_step) = source, packed
+    (start, at_start), (y, at_y, spill, valid) = begin, target
+    (rows, add, floor, width, count), (A, B, K, x_a, x_b, x_k) = settings, steps
     pieces = (g.J + MOST[width] - 1) // MOST[width]
     whole = valid == count
     channels = g.groups * g.F
@@ -147,7 +151,7 @@ def _sweep_stretch(source, packed, begin, target, settings, steps, where, g):
         a, a_end = 0, A
         if whole_window:
             a, a_end = _window_rows(g.s * (task_row + i) - g.top, A, g)
-        loops = (a_end - a, B, K, x_a, x_b, x_k, g.t * g.C, count, y_pixel)
+        loops = (a_end - a, B, K, x_a, x_b, x_k, g.t * g.C, w_step, y_pixel)
         for piece in range(pieces):
             j, end = piece * g.J // pieces, (piece + 1) * g.J // pieces
             at = at_y + (i * g.J + j) * channels
@@ -158,7 +162,7 @@ def _sweep_stretch(source, packed, begin, target, settings, steps, where, g):
                 x,
                 at_x + i * x_row + j * g.t * g.C + a * x_a,
                 filters,
-                at_w + a * B * K * count,
+                at_w + a * B * K * w_step,
                 start,
                 at_start,
                 y if whole else spill,
@@ -175,7 +179,7 @@ def _sweep_stretch(source, packed, begin, target, settings, steps, where, g):
 class Job(NamedTuple):
     """What all tasks of a sweep share, beside its Geometry."""
 
-    filters: Array  # packed
+    filters: Array  # packed, or as they are
     start: Array  # where the sums begin, (groups * F,) and up to a vector more
     zeros: Array
     floor: float  # results below it become it
@@ -183,41 +187,64 @@ class Job(NamedTuple):
     shares: int  # into so many the filters are cut,
     blocks: int  # of so many blocks of vectors
     lanes: int  # numbers in a vector
+    step: int  # from one step of the sum to the next in the filters, if they are not packed; or 0
+    spill: int  # numbers of scratch memory for a tile that has no room in y
+
+
+@functools.lru_cache(maxsize=1024)
+def _plan(g, dtype, workers):
+    """The Geometry with all its fields, and how the filters are cut: (shares, blocks)."""
+    g = g._replace(tiles=tiles(dtype), width=best_width(-(-g.F // lanes(dtype)), g.J))
+    shares, blocks = shares_of_filters(g, dtype, workers, g.N * g.I)
+    tasks = -(-TASKS_PER_WORKER * workers // shares)
+    return g._replace(band=g.rows_per_task(dtype.itemsize, tasks)), shares, blocks
+
+
+@functools.cache
+def _zeros(dtype):
+    return np.zeros(max(WIDTHS) * lanes(dtype), dtype)
 
 
 def prepare(filters, start, relu, g):
     """Pack the filters and cut up the work; returns a complete Geometry and a Job.
 
     Args:
-        filters: (groups, P, Q, K, F).
+        filters: (groups, P, Q, K, F), a view with any strides.
         start: (groups * F,), where the sums begin; or None: at 0.
         relu: whether results below 0 become 0.
         g: a Geometry; its last fields, from band on, are filled in here.
     """
     dtype, vector = filters.dtype, lanes(filters.dtype)
-    g = g._replace(tiles=tiles(dtype), width=best_width(-(-g.F // vector), g.J))
-    workers = numba.get_num_threads()
-    shares, blocks = shares_of_filters(g, dtype, workers, g.N * g.I)
-    tasks = -(-TASKS_PER_WORKER * workers // shares)
-    g = g._replace(band=g.rows_per_task(dtype.itemsize, tasks))
-    begin = np.zeros(g.groups * g.F + padded(g.F, vector), dtype)  # tiles read whole vectors
+    g, shares, blocks = _plan(g, dtype, numba.get_num_threads())
+    begin = np.zeros(g.groups * g.F + vector, dtype)  # tiles read whole vectors
     if start is not None:
         begin[: start.size] = start
-    zeros = np.zeros(max(WIDTHS) * vector, dtype)
+    step = _step_in_place(filters, g, vector)
+    packed = filters.transpose(1, 2, 3, 0, 4).reshape(-1) if step else pack(filters, g.width)
     floor = dtype.type(0 if relu else -np.inf)
-    packed = pack(filters, g.width)
-    return g, Job(packed, begin, zeros, floor, g.hangs_over, shares, blocks, vector)
+    spill = MOST_PIXELS * max(WIDTHS) * vector
+    cut = (shares, blocks, vector)
+    return g, Job(packed, begin, _zeros(dtype), floor, g.hangs_over, *cut, step, spill)
 
 
-def scratch(g, job):
-    """Memory for each worker: a band of x with zeros around it, and a tile that goes by `spill`."""
-    workers, dtype = numba.get_num_threads(), job.filters.dtype
-    bands = empty((workers, g.band_size(g.band) if job.copies else 1), dtype)
-    return bands, empty((workers, MOST_PIXELS * max(WIDTHS) * job.lanes), dtype)
+def _step_in_place(filters, g, vector):
+    """The distance between steps in filters that tiles can read as they are, or else 0.
+
+    To pack them would take longer than to use them, where few pixels do.
+    """
+    usable = filters.strides[4] == filters.itemsize and g.F % vector == 0
+    in_order = filters.transpose(1, 2, 3, 0, 4).flags.c_contiguous
+    return g.groups * g.F if usable and in_order and g.N * g.I * g.J <= FEW_PIXELS else 0
+
+
+def scratch_size(g, job):
+    """How many numbers of scratch memory a worker needs: for a tile, and a band of x."""
+    return job.spill + (g.band_size(g.band) if job.copies else 0)
 
 
 def sweep(x, filters, start, relu, y, g):
     """Fill y, (N, I, J, groups * F), from x, (N, H, W, C); the rest as for prepare."""
     if g.N:
-        g, job = prepare(filters, start, relu, g)
-        _sweep(x.reshape(-1), y.reshape(-1), g, job, *scratch(g, job))
+        g, job = prepare(filters, start, relu, flattened(g))
+        memory = scratch(numba.get_num_threads(), scratch_size(g, job), x.dtype)
+        _sweep(x.reshape(-1), y.reshape(-1), g, job, memory)

@@ -1,0 +1,110 @@
+"""Filters in the order in which register tiles read them.
+
+The filters of a group are cut into blocks of WIDTH * LANES, of which a tile reads
+
+    all p, q, k in order, and for each of them the numbers of the block's filters side by side.
+
+The last blocks are narrower, so that few lanes stay idle: of the vectors that are left, each power
+of two is a block. The very last vector is filled up with zeros.
+"""
+
+import numpy as np
+from numba import prange
+
+from .compiling import compiled, compiled_parallel
+from .memory import empty
+from .runs import clear_run
+from .simd import lanes
+
+ALONE = 1 << 15  # numbers; one thread has packed fewer of them before a second one has started
+TURNED = 64  # steps that are packed together where filters have to be turned
+
+
+@compiled
+def padded(count, LANES):
+    """`count`, rounded up to whole vectors."""
+    return (count + LANES - 1) // LANES * LANES
+
+
+def block_count(F, width, LANES):
+    """How many blocks the filters of one group are cut into."""
+    vectors = -(-F // LANES)
+    whole, rest = divmod(vectors, width)
+    return whole + rest.bit_count()  # of the rest, each power of two is a block
+
+
+@compiled
+def block_width(F, f, width, LANES):
+    """The width of the block of filters that begins at f: narrower at the end."""
+    vectors = (F - f + LANES - 1) // LANES
+    while width > vectors:
+        width //= 2
+    return width
+
+
+@compiled
+def block_at(number, F, width, LANES):
+    """Where a block of filters begins, and its width."""
+    f = 0
+    for _ in range(number):
+        f += block_width(F, f, width, LANES) * LANES
+    return f, block_width(F, f, width, LANES)
+
+
+def pack(filters, width):
+    """Filters (groups, P, Q, K, F), a view with any strides, in the order in which tiles read them.
+
+    Returns: flat, whole vectors only.
+    """
+    groups, P, Q, K, F = filters.shape
+    LANES = lanes(filters.dtype)
+    packed = empty((groups * P * Q * K * padded(F, LANES),), filters.dtype)
+    loops = _pack_in_parallel if packed.size > ALONE else _pack
+    loops(filters, packed, block_count(F, width, LANES), width, LANES)
+    return packed
+
+
+@compiled_parallel
+def _pack_in_parallel(filters, packed, blocks, width, LANES):
+    groups, P, Q, _, _ = filters.shape
+    for piece in prange(groups * blocks * P * Q):
+        _pack_piece(filters, packed, np.int64(piece), blocks, width, LANES)
+
+
+@compiled
+def _pack(filters, packed, blocks, width, LANES):
+    groups, P, Q, _, _ = filters.shape
+    for piece in range(groups * blocks * P * Q):
+        _pack_piece(filters, packed, np.int64(piece), blocks, width, LANES)
+
+
+@compiled
+def _pack_piece(filters, packed, piece, blocks, width, LANES):
+    """A block of filters, of one group and one cell p, q of the window."""
+    _, P, Q, K, F = filters.shape
+    rest, q = divmod(piece, Q)
+    rest, p = divmod(rest, P)
+    group, number = divmod(rest, blocks)
+    f, vectors = block_at(number, F, width, LANES)
+    count = vectors * LANES
+    at = P * Q * K * (group * padded(F, LANES) + f) + (p * Q + q) * K * count
+    here, valid = filters[group, p, q, :, f:], min(count, F - f)
+    if here.strides[0] < here.strides[1]:  # neighbours in k are neighbours in memory
+        for k in range(0, K, TURNED):
+            _turn(here, packed, at, (k, min(K, k + TURNED)), valid, count)
+    else:
+        for k in range(np.uint64(K)):
+            to = np.uint64(at) + k * np.uint64(count)
+            for lane in range(np.uint64(valid)):
+                packed[to + lane] = here[k, lane]
+    if valid < count:
+        for k in range(K):
+            clear_run(packed, at + k * count + valid, count - valid)
+
+
+@compiled
+def _turn(here, packed, at, steps, valid, count):
+    """Some steps of a block, read filter by filter; what is written to stays in the cache."""
+    for lane in range(np.uint64(valid)):
+        for k in range(np.uint64(steps[0]), np.uint64(steps[1])):
+            packed[np.uint64(at) + k * np.uint64(count) + lane] = here[k, lane]
