@@ -20,12 +20,12 @@ from numba import prange
 
 from . import conv2d, max_pool2d
 from .compiling import compiled_parallel
-from .geometry import TASKS_PER_WORKER
 from .kernel import Kernel
 from .max_pool2d import pool_row, pooled
 from .memory import empty, scratch
 from .sweep import prepare, scratch_size, sweep_rows
 
+TASKS_PER_WORKER = 4  # where images are few
 ROWS_BYTES = 1 << 18  # of z in one task: a share of the second-level cache
 
 

@@ -7,141 +7,178 @@
 Tiles as in sweep.py, turned by a quarter: what they hold is a piece of dw, neighbouring k times
 neighbouring f, and they walk over the pixels.
 
-Threads:  a task owns some of the filters' cells, for some of the images. The images are cut the
-          same way whatever the number of threads, and the parts are added in a fixed order.
+Threads:  a task owns some of the channels k, for some of the pixels. Pixels and channels are cut
+          the same way whatever the number of threads, and the parts are added in a fixed order.
 Work:     N*I*J * P*Q * K*F multiplications; the tiles do most of what the machine can.
 """
 
 import functools
+from typing import NamedTuple
 
 import numba
 import numpy as np
 from numba import prange
 
 from .compiling import compiled, compiled_parallel
-from .geometry import (
-    BAND_BYTES,
-    MOST,
-    best_width,
-    columns_under,
-    copy_band,
-    even_share,
-    flattened,
-    three_loops,
-)
+from .geometry import columns_under, rows_under
 from .memory import empty, scratch
-from .packing import block_count, block_width, padded
+from .packing import block_width, padded
+from .planning import MOST, best_width, flattened
 from .runs import add_run, clear_run, copy_run
-from .simd import WIDTHS, lanes, tile, tiles
+from .simd import lanes, tile, tiles, zero_vectors
 
-PARTS_BYTES = 1 << 23  # of all partial filter gradients together
 TASKS = 32  # so many that threads of unequal speed finish together; the same on every machine
-SPLITS = 4  # of the filters' cells, at least; but 1 where each of them would copy the images anew
+PIXELS = 128  # in one part, at least: adding up the parts must not take long
+THINNEST = 8  # channels in a slice, at least
+PART_BYTES = 1 << 19  # of dw in one task: a share of the second-level cache,
+UNIT_BYTES = 1 << 17  # as are the pixels of x, and those of dy for one block of filters
+PARTS_BYTES = 1 << 23  # of all parts together
+
+
+class Cuts(NamedTuple):
+    """How the work is cut up."""
+
+    parts: int  # of the pixels, each with a dw of its own
+    slices: int  # of the channels
+    units: int  # of pixels, that are worked on one after the other: `images` times `rows`
+    images: int
+    rows: int
+    copies: bool  # whether the pixels of a unit are copied, with zeros around them
+    widens: bool  # whether dy is copied, with room for whole vectors
+    in_band: int  # numbers of x in a unit
+    in_columns: int  # numbers of dy in a unit
 
 
 @compiled_parallel
-def _correlate(x, dy, parts, g, cuts, copies, LANES, scratch):
+def _correlate(x, dy, parts, g, cuts, LANES, zeros, scratch):
     workers = scratch.shape[0]
-    images, splits, blocks, in_band = cuts
-    f_padded = padded(g.F, LANES)
-    zeros = np.zeros(max(WIDTHS) * LANES, x.dtype)
     for worker in prange(workers):
-        band, columns = scratch[worker, :in_band], scratch[worker, in_band:]
-        for task in range(worker, images * splits, workers):
-            cut, split = task // splits, task % splits
-            begin, end = cut * g.N // images, (cut + 1) * g.N // images
-            for n in range(begin, end, g.at_once):
-                count = min(g.at_once, end - n)
-                for first in range(0, g.I, g.band):
-                    rows = min(g.band, g.I - first)
-                    source, row, image = x, g.W * g.C, g.H * g.W * g.C
-                    at_x = n * image + ((g.s * first - g.top) * g.W - g.left) * g.C
-                    if copies[0]:
-                        row, at_x = columns_under(g) * g.C, 0
-                        image = (g.s * (rows - 1) + g.d * (g.P - 1) + 1) * row
-                        source = band
-                        for k in range(count):
-                            copy_band(x, n + k, first, rows, g, source, k * image)
-                    gradient, dy_pixel, group_step = dy, g.groups * g.F, g.F
-                    at_dy = (n * g.I + first) * g.J * g.groups * g.F
-                    if copies[1]:
-                        pixels = count * rows * g.J * g.groups
-                        _widen(dy, at_dy, pixels, g.F, f_padded, columns)
-                        gradient, dy_pixel, at_dy = columns, g.groups * f_padded, 0
-                        group_step = f_padded
-                    _correlate_band(
-                        (source, at_x, row, image),
-                        (gradient, at_dy, dy_pixel, group_step),
-                        (parts[cut], zeros),
-                        (split, splits, blocks, count, rows, LANES),
-                        n > begin or first > 0,
-                        g,
-                    )
+        memory = scratch[worker, : cuts.in_band], scratch[worker, cuts.in_band :]
+        for task in range(worker, cuts.parts * cuts.slices, workers):
+            part, mine = task // cuts.slices, task % cuts.slices
+            channels = mine * g.K // cuts.slices, (mine + 1) * g.K // cuts.slices
+            begin = part * cuts.units // cuts.parts
+            for unit in range(begin, (part + 1) * cuts.units // cuts.parts):
+                target = (parts[part], zeros, unit > begin, LANES)
+                _correlate_unit(x, dy, target, (unit, *channels), g, cuts, memory)
 
 
 @compiled
-def _widen(dy, at, pixels, F, f_padded, wide):
+def _correlate_unit(x, dy, target, where, g, cuts, memory):
+    """Add what the pixels of one unit contribute to the cells of some channels."""
+    unit, k, k_end = where
+    band, columns = memory
+    per_image = (g.I + cuts.rows - 1) // cuts.rows
+    n, first = unit // per_image * cuts.images, unit % per_image * cuts.rows
+    images, rows = min(cuts.images, g.N - n), min(cuts.rows, g.I - first)
+
+    source, pixel, image = x, g.C, g.H * g.W * g.C
+    at_x = n * image + ((g.s * first - g.top) * g.W - g.left) * g.C + k
+    row = g.W * g.C
+    if cuts.copies:
+        pixel = g.groups * (k_end - k)
+        row = columns_under(g) * pixel
+        source, image, at_x = band, rows_under(g, rows) * row, 0
+        for m in range(images):
+            _copy_channels(x, (n + m, first, rows), (k, pixel), g, band, m * image)
+    gradient, at_dy, apart = dy, (n * g.I + first) * g.J * g.groups * g.F, g.F
+    if cuts.widens:
+        _widen(dy, at_dy, images * rows * g.J * g.groups, g.F, target[3], columns)
+        gradient, at_dy, apart = columns, 0, padded(g.F, target[3])
+    _correlate_pixels(
+        (source, at_x, pixel, row, image),
+        (gradient, at_dy, apart),
+        target,
+        (images, rows, k, k_end),
+        g,
+    )
+
+
+@compiled
+def _copy_channels(x, where, channels, g, band, at):
+    """Copy what lies under some rows of windows, with zeros around it; of each pixel a slice."""
+    (n, first, rows), (k, count) = where, channels
+    across = columns_under(g)
+    begin = min(max(g.left, 0), across)  # columns of zeros on the left
+    end = min(max(g.left + g.W, begin), across)  # from here on zeros again
+    for r in range(rows_under(g, rows)):
+        h = g.s * first + r - g.top
+        to = at + r * across * count
+        if h < 0 or h >= g.H:
+            clear_run(band, to, across * count)
+            continue
+        clear_run(band, to, begin * count)
+        source = ((n * g.H + h) * g.W - g.left) * g.C + k
+        if count == g.C:
+            copy_run(x, source + begin * count, band, to + begin * count, (end - begin) * count)
+        else:
+            for w in range(begin, end):
+                copy_run(x, source + w * g.C, band, to + w * count, count)
+        clear_run(band, to + end * count, (across - end) * count)
+
+
+@compiled
+def _widen(dy, at, pixels, F, LANES, wide):
     """Copy `pixels` runs of F numbers, with room for whole vectors between them."""
+    apart = padded(F, LANES)
     for k in range(pixels):
-        copy_run(dy, at + k * F, wide, k * f_padded, F)
-        clear_run(wide, k * f_padded + F, f_padded - F)
+        copy_run(dy, at + k * F, wide, k * apart, F)
+        clear_run(wide, k * apart + F, apart - F)
 
 
 @compiled
-def _correlate_band(source, gradient, target, settings, add, g):
-    """Add what some images or rows contribute to this task's share of the filters' cells."""
-    (x, at_x, row, image), (dy, at_dy, dy_pixel, group_step) = source, gradient
-    (part, zeros), (split, splits, blocks, images, rows, LANES) = target, settings
-    A, B, K, x_a, x_b, _ = three_loops(g, row)
-    number = 0  # of the block of cells: the tasks share them out by it
+def _correlate_pixels(source, gradient, target, settings, g):
+    """All tiles for the pixels of one unit."""
+    (x, at_x, pixel, row, image), (dy, at_dy, apart) = source, gradient
+    (part, zeros, add, LANES), (images, rows, k_begin, k_end) = target, settings
+    A, B, K, x_b = g.P, g.Q, k_end - k_begin, g.e * pixel
+    if g.e == 1 and pixel == K:  # the columns of a window are neighbours: one long run
+        B, K, x_b = 1, g.Q * K, 0
+    y_pixel = g.groups * padded(g.F, LANES)
+    first_cell = g.P * g.Q * k_begin * y_pixel
     for group in range(g.groups):
         f = 0
         while f < g.F:
             width = block_width(g.F, f, g.width, LANES)
-            count = width * LANES
             pieces = (K + MOST[width] - 1) // MOST[width]
-            loops = (images, rows, g.J, image, g.s * row, g.t * g.C, 1, dy_pixel, count)
+            w_step = apart * g.groups
+            loops = (images, rows, g.J, image, g.s * row, g.t * pixel, 1, w_step, y_pixel)
             for a in range(A):
                 for b in range(B):
-                    mine = number * splits // blocks == split
-                    number += 1
-                    for piece in range(pieces if mine else 0):
+                    for piece in range(pieces):
                         k, end = piece * K // pieces, (piece + 1) * K // pieces
-                        cell = g.P * g.Q * g.K * (group * padded(g.F, LANES) + f)
+                        cell = (a * B + b) * K + k
                         tile(
                             g.tiles,
                             (end - k, width),
                             x,
-                            at_x + a * x_a + b * x_b + group * g.K + k,
+                            at_x + a * g.d * row + b * x_b + group * g.K + k,
                             dy,
-                            at_dy + group * group_step + f,
+                            at_dy + group * apart + f,
                             zeros,
                             0,
                             part,
-                            cell + ((a * B + b) * K + k) * count,
+                            first_cell + cell * y_pixel + group * padded(g.F, LANES) + f,
                             add,
                             -np.inf,
                             loops,
                         )
-            f += count
+            f += width * LANES
 
 
 @compiled_parallel
-def _add_parts(parts, dw, shape, width, LANES):
-    """Unpack and add up: dw is (P*Q*K, groups, F), each row owned by one prange step."""
-    steps, groups, F = shape
-    for step in prange(steps):
-        for group in range(groups):
-            f = 0
-            at = group * steps * padded(F, LANES)
-            while f < F:
-                count = block_width(F, f, width, LANES) * LANES
-                to = (step * groups + group) * F + f
-                copy_run(parts[0], at + step * count, dw, to, min(count, F - f))
-                for part in range(1, parts.shape[0]):
-                    add_run(parts[part], at + step * count, dw, to, min(count, F - f))
-                at += steps * count
-                f += count
+def _add_parts(parts, dw, shape, slices, LANES):
+    """Unpack and add up: dw is (P*Q, K, groups, F), each row of F owned by one prange step."""
+    cells, K, groups, F = shape
+    apart = padded(F, LANES)
+    for row in prange(cells * K * groups):
+        cell, k, group = row // (K * groups), row // groups % K, row % groups
+        mine = ((k + 1) * slices - 1) // K
+        begin, end = mine * K // slices, (mine + 1) * K // slices
+        at = ((cells * begin + cell * (end - begin) + k - begin) * groups + group) * apart
+        copy_run(parts[0], at, dw, row * F, F)
+        for part in range(1, parts.shape[0]):
+            add_run(parts[part], at, dw, row * F, F)
 
 
 def correlate(x, dy, dw, g):
@@ -149,34 +186,53 @@ def correlate(x, dy, dw, g):
     if g.N == 0:
         dw.fill(0)
         return
-    dtype, workers = x.dtype, numba.get_num_threads()
-    g, cuts, copies, columns = _plan(flattened(g), dtype)
-    parts = empty((cuts[0], dw.size // g.F * padded(g.F, lanes(dtype))), dtype)
-    memory = scratch(workers, cuts[3] + columns, dtype)
-    _correlate(x.reshape(-1), dy.reshape(-1), parts, g, cuts, copies, lanes(dtype), memory)
-    _add_parts(parts, dw.reshape(-1), (g.P * g.Q * g.K, g.groups, g.F), g.width, lanes(dtype))
+    dtype, LANES = x.dtype, lanes(x.dtype)
+    g, cuts = _plan(flattened(g), dtype)
+    parts = empty((cuts.parts, dw.size // g.F * padded(g.F, LANES)), dtype)
+    memory = scratch(numba.get_num_threads(), cuts.in_band + cuts.in_columns, dtype)
+    _correlate(x.reshape(-1), dy.reshape(-1), parts, g, cuts, LANES, zero_vectors(dtype), memory)
+    _add_parts(parts, dw.reshape(-1), (g.P * g.Q, g.K, g.groups, g.F), cuts.slices, LANES)
 
 
 @functools.lru_cache(maxsize=1024)
 def _plan(g, dtype):
-    """How the work is cut up, the same for any number of threads.
+    """The Geometry with all its fields, and the Cuts: the same for any number of threads."""
+    LANES, itemsize = lanes(dtype), dtype.itemsize
+    f_padded, pixels = padded(g.F, LANES), g.N * g.I * g.J
+    size = g.groups * g.P * g.Q * g.K * f_padded * itemsize
 
-    Returns: the Geometry with all its fields; (cuts of the images, splits of the filters' cells,
-    blocks of cells, numbers in a band); whether bands of x are copied, and columns of dy widened;
-    numbers in widened columns.
-    """
-    LANES = lanes(dtype)
-    run = g.Q * g.K if g.e == 1 and g.groups == 1 else g.K
+    parts = max(1, min(TASKS, pixels // PIXELS, PARTS_BYTES // size))
+    wanted = max(-(-size // PART_BYTES), -(-TASKS // parts))
+    slices = 1 if g.groups > 1 else max(1, min(g.K // THINNEST, wanted))
+    widest = -(-g.K // slices)
+    copies = g.hangs_over or (slices > 1 and g.P * g.Q > 1)
+    run = g.Q * widest if g.e == 1 and g.groups == 1 and (copies or slices == 1) else widest
     g = g._replace(tiles=tiles(dtype), width=best_width(-(-g.F // LANES), run))
-    band = g.rows_per_task(dtype.itemsize, 1)
-    fitting = BAND_BYTES // (dtype.itemsize * g.band_size(band))
-    g = g._replace(band=band, at_once=max(1, fitting if band == g.I else 1))
-    size = g.groups * g.P * g.Q * g.K * padded(g.F, LANES)
-    blocks = block_count(g.F, g.width, LANES) * g.groups * g.P * g.Q * g.K // run
-    copies = (g.hangs_over, g.F % LANES != 0)
-    most = TASKS if any(copies) else TASKS // SPLITS
-    images = max(1, min(g.N, most, PARTS_BYTES // (size * dtype.itemsize)))
-    splits = even_share(blocks, -(-TASKS // images))
-    in_band = g.at_once * g.band_size(g.band) if copies[0] else 0
-    columns = g.at_once * g.band * g.J * g.groups * padded(g.F, LANES) if copies[1] else 0
-    return g, (images, splits, blocks, in_band), copies, columns
+
+    row = columns_under(g) * widest * g.groups
+    dy_row = g.J * g.width * LANES
+
+    def in_band(rows):
+        return rows_under(g, rows) * row
+
+    most = UNIT_BYTES // itemsize
+    rows = max(r for r in range(1, g.I + 1) if r == 1 or max(in_band(r), r * dy_row) <= most)
+    rows = min(rows, max(1, g.N * g.I // parts))
+    images = 1
+    if rows == g.I:
+        fitting = most // max(in_band(rows), rows * dy_row)
+        images = max(1, min(fitting, g.N // parts))
+    units = -(-g.N // images) * -(-g.I // rows)
+    parts = min(parts, units)
+    widens = g.F % LANES != 0
+    return g, Cuts(
+        parts,
+        slices,
+        units,
+        images,
+        rows,
+        copies,
+        widens,
+        in_band=images * in_band(rows) if copies else 0,
+        in_columns=images * rows * g.J * g.groups * f_padded if widens else 0,
+    )

@@ -82,6 +82,12 @@ def lanes(dtype):
     return VECTOR_BYTES // np.dtype(dtype).itemsize
 
 
+@functools.cache
+def zero_vectors(dtype):
+    """Where the sums of a tile begin that adds up from 0."""
+    return np.zeros(max(WIDTHS) * lanes(dtype), dtype)
+
+
 def most_pixels(width):
     """How many pixels a tile of `width` vectors can have without running out of registers."""
     return min(MOST_PIXELS, (REGISTERS - width - 1) // width)

@@ -20,14 +20,9 @@ import numpy as np
 from numba import prange
 
 from .compiling import compiled, compiled_parallel
-from .geometry import (
-    MOST,
-    TASKS_PER_WORKER,
-    best_width,
-    shares_of_filters,
-)
 from .memory import scratch
-from .packing import block_width, pack
+from .packing import block_count, block_width, pack
+from .planning import MOST, TASK_CYCLES, VECTOR_CYCLES, best_width, cut
 from .runs import add_run, clear_run
 from .simd import MOST_PIXELS, WIDTHS, lanes, tile, tiles
 
@@ -156,8 +151,14 @@ def spread(dy, filters, dx, g):
 @functools.lru_cache(maxsize=1024)
 def _plan(g, dtype, workers):
     """The Geometry with all its fields, and how the channels are cut: (shares, blocks)."""
-    g = g._replace(tiles=tiles(dtype), width=best_width(-(-g.F // lanes(dtype)), g.J))
-    shares = shares_of_filters(g, dtype, workers, g.N * g.H)
-    tasks = -(-TASKS_PER_WORKER * workers // shares[0])
+    LANES = lanes(dtype)
+    g = g._replace(tiles=tiles(dtype), width=best_width(-(-g.F // LANES), g.J))
+    blocks = block_count(g.F, g.width, LANES)
+
+    def cycles(rows, blocks):
+        vectors = g.groups * g.P * g.Q * g.K * blocks * g.width
+        return TASK_CYCLES + rows / g.s * g.J * vectors / 2 + vectors * VECTOR_CYCLES
+
     fitting = max(1, BAND_BYTES // (g.W * g.C * dtype.itemsize))
-    return g._replace(band=min(g.H, fitting, -(-g.H // -(-tasks // g.N)))), shares
+    band, shares = cut(g.N, g.H, fitting, blocks, workers, cycles)
+    return g._replace(band=band), (shares, blocks)

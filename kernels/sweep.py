@@ -21,21 +21,13 @@ import numpy as np
 from numba import prange
 
 from .compiling import compiled, compiled_parallel
-from .geometry import (
-    MOST,
-    TASKS_PER_WORKER,
-    best_width,
-    columns_under,
-    copy_band,
-    flattened,
-    shares_of_filters,
-    three_loops,
-)
+from .geometry import columns_under, copy_band, three_loops
 from .kernel import Array
 from .memory import scratch
-from .packing import block_width, pack
+from .packing import block_count, block_width, pack
+from .planning import MOST, TASK_CYCLES, VECTOR_CYCLES, best_width, cut, flattened
 from .runs import copy_run
-from .simd import MOST_PIXELS, WIDTHS, lanes, tile, tiles
+from .simd import MOST_PIXELS, WIDTHS, lanes, tile, tiles, zero_vectors
 
 FEW_PIXELS = 64  # for so few it does not pay to pack the filters
 STRETCH_BYTES = 1 << 18  # of filters that are used again and again: a share of the same cache
@@ -194,15 +186,17 @@ class Job(NamedTuple):
 @functools.lru_cache(maxsize=1024)
 def _plan(g, dtype, workers):
     """The Geometry with all its fields, and how the filters are cut: (shares, blocks)."""
-    g = g._replace(tiles=tiles(dtype), width=best_width(-(-g.F // lanes(dtype)), g.J))
-    shares, blocks = shares_of_filters(g, dtype, workers, g.N * g.I)
-    tasks = -(-TASKS_PER_WORKER * workers // shares)
-    return g._replace(band=g.rows_per_task(dtype.itemsize, tasks)), shares, blocks
+    LANES = lanes(dtype)
+    g = g._replace(tiles=tiles(dtype), width=best_width(-(-g.F // LANES), g.J))
+    blocks = block_count(g.F, g.width, LANES)
 
+    def cycles(rows, blocks):
+        vectors = g.groups * g.P * g.Q * g.K * blocks * g.width
+        copied = g.band_size(rows) // LANES if g.hangs_over else 0
+        return TASK_CYCLES + rows * g.J * vectors / 2 + (vectors + copied) * VECTOR_CYCLES
 
-@functools.cache
-def _zeros(dtype):
-    return np.zeros(max(WIDTHS) * lanes(dtype), dtype)
+    band, shares = cut(g.N, g.I, g.fitting_rows(dtype.itemsize), blocks, workers, cycles)
+    return g._replace(band=band), shares, blocks
 
 
 def prepare(filters, start, relu, g):
@@ -224,7 +218,7 @@ def prepare(filters, start, relu, g):
     floor = dtype.type(0 if relu else -np.inf)
     spill = MOST_PIXELS * max(WIDTHS) * vector
     cut = (shares, blocks, vector)
-    return g, Job(packed, begin, _zeros(dtype), floor, g.hangs_over, *cut, step, spill)
+    return g, Job(packed, begin, zero_vectors(dtype), floor, g.hangs_over, *cut, step, spill)
 
 
 def _step_in_place(filters, g, vector):
