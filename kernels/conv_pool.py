@@ -20,6 +20,7 @@ from numba import prange
 
 from . import conv2d, max_pool2d
 from .compiling import compiled_parallel
+from .geometry import share_of
 from .kernel import Kernel
 from .max_pool2d import pool_row, pooled
 from .memory import empty, scratch
@@ -44,7 +45,7 @@ def _forward_tasks(x, y, where, g, job, pooling, rows_per_task, scratch):
     for worker in prange(workers):
         z, spill = scratch[worker, :in_z], scratch[worker, in_z : in_z + job.spill]
         band = scratch[worker, in_z + job.spill :]
-        for task in range(worker, g.N * per_image, workers):
+        for task in share_of(worker, workers, g.N * per_image):
             n, begin = task // per_image, task % per_image * rows_per_task
             end = min(begin + rows_per_task, I)
             first = max(0, s * begin - top)

@@ -20,7 +20,7 @@ import numpy as np
 from numba import prange
 
 from .compiling import compiled, compiled_parallel
-from .geometry import columns_under, rows_under
+from .geometry import columns_under, rows_under, share_of
 from .memory import empty, scratch
 from .packing import block_width, padded
 from .planning import MOST, best_width, flattened
@@ -54,7 +54,7 @@ def _correlate(x, dy, parts, g, cuts, LANES, zeros, scratch):
     workers = scratch.shape[0]
     for worker in prange(workers):
         memory = scratch[worker, : cuts.in_band], scratch[worker, cuts.in_band :]
-        for task in range(worker, cuts.parts * cuts.slices, workers):
+        for task in share_of(worker, workers, cuts.parts * cuts.slices):
             part, mine = task // cuts.slices, task % cuts.slices
             channels = mine * g.K // cuts.slices, (mine + 1) * g.K // cuts.slices
             begin = part * cuts.units // cuts.parts

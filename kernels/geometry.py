@@ -10,6 +10,8 @@ with zeros around it, into scratch memory that stays in the cache.
 
 from typing import NamedTuple
 
+import numpy as np
+
 from .compiling import compiled
 from .runs import clear_run, copy_run
 
@@ -56,6 +58,13 @@ class Geometry(NamedTuple):
         """How many rows of y a task can have, so that what lies under them stays in the cache."""
         one, two = self.band_size(1), self.band_size(2)
         return min(self.I, 1 + max(0, BAND_BYTES // itemsize - one) // max(1, two - one))
+
+
+@compiled
+def share_of(worker, workers, tasks):
+    """The tasks of one worker: neighbours, so that two workers seldom touch the same memory."""
+    worker = np.int64(worker)  # that of a prange is unsigned, and would turn the others into floats
+    return range(worker * tasks // workers, (worker + 1) * tasks // workers)
 
 
 @compiled

@@ -7,8 +7,8 @@
 For one p and q, the pixels of a row of dy meet pixels of a row of dx that lie t apart: a matrix
 product, whose result the tiles add to what p and q before have left there.
 
-Threads:  a task owns a band of rows of one image of dx, for some of the channels. Worker number k
-          of the `prange` takes tasks k, k + workers, ... Each number of dx is added up over p and
+Threads:  a task owns a band of rows of one image of dx, for some of the channels. A worker
+          of the `prange` takes neighbouring tasks. Each number of dx is added up over p and
           q in order, so the tasks may depend on the number of threads.
 Work:     N*I*J * P*Q * F*C multiplications; the tiles do most of what the machine can.
 """
@@ -20,6 +20,7 @@ import numpy as np
 from numba import prange
 
 from .compiling import compiled, compiled_parallel
+from .geometry import share_of
 from .memory import scratch
 from .packing import block_count, block_width, pack
 from .planning import MOST, TASK_CYCLES, VECTOR_CYCLES, best_width, cut
@@ -36,7 +37,7 @@ def _spread(dy, filters, dx, g, shares, LANES, spills):
     per_image = (g.H + g.band - 1) // g.band
     per_share = g.N * per_image
     for worker in prange(workers):
-        for task in range(worker, shares[0] * per_share, workers):
+        for task in share_of(worker, workers, shares[0] * per_share):
             n, begin = task % per_share // per_image, task % per_image * g.band
             end = min(begin + g.band, g.H)
             if shares[0] == 1:  # all channels are this task's: its rows are one piece of memory

@@ -6,8 +6,8 @@
 
 It serves conv2d.forward, the matrix product, and conv2d.input_grad where strides are 1.
 
-Threads:  a task owns a band of output rows of one image, for some of the filters. Worker number k
-          of the `prange` takes tasks k, k + workers, ... and has scratch memory of its own. Each
+Threads:  a task owns a band of output rows of one image, for some of the filters. A worker
+          of the `prange` takes neighbouring tasks, and has scratch memory of its own. Each
           number of y is one sum in a fixed order, so the tasks may depend on the number of
           threads.
 Work:     N*I*J * P*Q * K*F multiplications; the tiles do most of what the machine can.
@@ -21,7 +21,7 @@ import numpy as np
 from numba import prange
 
 from .compiling import compiled, compiled_parallel
-from .geometry import columns_under, copy_band, three_loops
+from .geometry import columns_under, copy_band, share_of, three_loops
 from .kernel import Array
 from .memory import scratch
 from .packing import block_count, block_width, pack
@@ -29,7 +29,7 @@ from .planning import MOST, TASK_CYCLES, VECTOR_CYCLES, best_width, cut, flatten
 from .runs import copy_run
 from .simd import MOST_PIXELS, WIDTHS, lanes, tile, tiles, zero_vectors
 
-FEW_PIXELS = 64  # for so few it does not pay to pack the filters
+FEW_PIXELS = 256  # for so few it does not pay to pack the filters
 STRETCH_BYTES = 1 << 18  # of filters that are used again and again: a share of the same cache
 
 
@@ -40,7 +40,7 @@ def _sweep(x, y, g, job, scratch):
     per_share = g.N * per_image
     for worker in prange(workers):
         spill, band = scratch[worker, : job.spill], scratch[worker, job.spill :]
-        for task in range(worker, job.shares * per_share, workers):
+        for task in share_of(worker, workers, job.shares * per_share):
             n, first = task % per_share // per_image, task % per_image * g.band
             rows = min(g.band, g.I - first)
             target = (y, (n * g.I + first) * g.J * g.groups * g.F, spill)
