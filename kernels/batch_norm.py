@@ -17,12 +17,14 @@ channel is float64, whatever x is. Whether relu lets a number pass is found out 
 compute z once more is cheaper than to fetch y from memory.
 
 Rounding: a variance taken as the mean of squares less the square of the mean is worthless where the
-mean is large: all digits cancel. So each run of rows is added up twice while it lies in the cache,
-first for its own mean, then for the squared distances from that; and the runs are combined by what
-Chan, Golub and LeVeque 1983 ("Algorithms for computing the sample variance") prove: the variance of
-all is the mean of the variances within the runs plus the variance of the means of the runs. For the
-same reason z is not folded into x * scale + (shift - mean * scale); and what is lost when the mean
-is rounded to the dtype of x is added to the shift.
+mean is large: all digits cancel. So each run of rows adds up distances from a center of its own,
+the mean of its first sixteenth. That may not be the mean of the run, but it is never further from
+it than 4 standard deviations, else that sixteenth alone would make the variance larger than it is;
+so few digits are lost. The runs are combined by what Chan, Golub and LeVeque 1983 ("Algorithms for
+computing the sample variance") show: the variance of all is the mean of the variances within the
+runs plus the variance of their means. For the same reason z is not folded into x * scale +
+(shift - mean * scale); and what is lost when the mean is rounded to the dtype of x is added to the
+shift.
 
 Work:     a few operations per number; the time goes into memory: moments read x once, sums read x
           and dy, normalize and input_grad read the same once more and write a result.
@@ -44,7 +46,7 @@ from .memory import empty
 
 WIDTH = 128  # numbers in a wide row, at least
 VECTOR = 16  # numbers in the widest register: the wide row is a multiple of it
-RUN = 1 << 14  # numbers in a run, about: 64 KB of float32, which stay in the cache
+RUN = 1 << 15  # numbers in a run, about: enough to outweigh starting it
 ROWS = 64  # wide rows in a run, at least
 
 
@@ -84,49 +86,62 @@ def _input_grad_reference(dy, x, mean, scale, shift, relu, slopes):
 @compiled
 def _fold(wide, channels):
     """channels[c] = sum of all numbers of a wide row that belong to channel c."""
-    C = channels.size
-    for c in range(C):
-        total = 0.0
-        for k in range(c, wide.size, C):
-            total += wide[k]
-        channels[c] = total
+    channels[:] = 0
+    for at in range(np.uint64(0), np.uint64(wide.size), np.uint64(channels.size)):
+        for c in range(np.uint64(channels.size)):
+            channels[c] += wide[at + c]
 
 
 @compiled
-def _add_up(x, begin, end, total):
-    """total[k] += x of each wide row."""
-    for at in range(np.uint64(begin), np.uint64(end), np.uint64(total.size)):
-        for k in range(min(np.uint64(total.size), np.uint64(end) - at)):
-            total[k] += x[at + k]
+def _center(x, begin, end, center, mean):
+    """The mean of the first sixteenth of a run, for each number of a wide row."""
+    width = center.size
+    rows = (end - begin + width - 1) // width
+    end = min(end, begin + (rows + 15) // 16 * width)
+    center[:] = 0
+    for at in range(np.uint64(begin), np.uint64(end), np.uint64(width)):
+        for k in range(min(np.uint64(width), np.uint64(end) - at)):
+            center[k] += x[at + k]
+    _fold(center, mean)
+    for k in range(width):
+        center[k] = mean[k % mean.size] * mean.size / (end - begin)
 
 
 @compiled
-def _add_up_distances(x, begin, end, center, total, squares):
-    """total[k] += d,  squares[k] += d^2   with d = x - center, of each wide row."""
-    for at in range(np.uint64(begin), np.uint64(end), np.uint64(center.size)):
-        for k in range(min(np.uint64(center.size), np.uint64(end) - at)):
+def _add_distances(x, begin, end, center, total, squares):
+    """total[k] += d,  squares[k] += d^2   with d = x - center, of each wide row.
+
+    Four rows at a time: so total and squares are fetched and stored once for four of them.
+    """
+    at, end, width = np.uint64(begin), np.uint64(end), np.uint64(center.size)
+    while at + width + width + width + width <= end:
+        one, two, three = at + width, at + width + width, at + width + width + width
+        for k in range(width):
+            d, e = x[at + k] - center[k], x[one + k] - center[k]
+            f, g = x[two + k] - center[k], x[three + k] - center[k]
+            total[k] += (d + e) + (f + g)
+            squares[k] += (d * d + e * e) + (f * f + g * g)
+        at = three + width
+    while at < end:
+        for k in range(min(width, end - at)):
             d = x[at + k] - center[k]
             total[k] += d
             squares[k] += d * d
+        at += width
 
 
 @compiled
 def _moments_run(x, begin, end, width, result):
     """Write (mean, sum of the squared distances from it) of the rows of one run to `result`."""
     mean, distances = result
-    C, count = mean.size, (end - begin) // mean.size
     wide = np.zeros((3, width), x.dtype)
     center, total, squares = wide[0], wide[1], wide[2]
-    _add_up(x, begin, end, total)
-    _fold(total, mean)
-    for k in range(width):
-        center[k] = mean[k % C] / count  # rounded to the dtype of x; what is lost comes back below
-        total[k] = 0
-    _add_up_distances(x, begin, end, center, total, squares)
+    _center(x, begin, end, center, mean)
+    _add_distances(x, begin, end, center, total, squares)
     _fold(total, mean)
     _fold(squares, distances)
-    for c in range(C):
-        off = mean[c] / count
+    for c in range(mean.size):
+        off = mean[c] * mean.size / (end - begin)
         distances[c] -= off * mean[c]
         mean[c] = center[c] + off
 
@@ -141,16 +156,37 @@ def _normalize_run(x, begin, end, line, low, y):
 
 
 @compiled
+def _gated(dy, d, scale, shift, low, zero):
+    """`dy` where relu lets it pass, else zero: a plain 0 would make 64 bits of numbers of 32."""
+    return zero if d * scale + shift <= low else dy
+
+
+@compiled
 def _sums_run(dy, x, begin, end, line, low, result):
     center, scale, shift = line
+    zero = x.dtype.type(0)
     wide = np.zeros((2, center.size), x.dtype)
     total, products = wide[0], wide[1]
-    for at in range(np.uint64(begin), np.uint64(end), np.uint64(center.size)):
-        for k in range(min(np.uint64(center.size), np.uint64(end) - at)):
+    at, end, width = np.uint64(begin), np.uint64(end), np.uint64(center.size)
+    while at + width + width + width + width <= end:  # four rows at a time, as above
+        one, two, three = at + width, at + width + width, at + width + width + width
+        for k in range(width):
+            d, e = x[at + k] - center[k], x[one + k] - center[k]
+            f, g = x[two + k] - center[k], x[three + k] - center[k]
+            t = _gated(dy[at + k], d, scale[k], shift[k], low, zero)
+            u = _gated(dy[one + k], e, scale[k], shift[k], low, zero)
+            v = _gated(dy[two + k], f, scale[k], shift[k], low, zero)
+            w = _gated(dy[three + k], g, scale[k], shift[k], low, zero)
+            total[k] += (t + u) + (v + w)
+            products[k] += (t * d + u * e) + (v * f + w * g)
+        at = three + width
+    while at < end:
+        for k in range(min(width, end - at)):
             d = x[at + k] - center[k]
-            g = 0 if d * scale[k] + shift[k] <= low else dy[at + k]
-            total[k] += g
-            products[k] += g * d
+            t = _gated(dy[at + k], d, scale[k], shift[k], low, zero)
+            total[k] += t
+            products[k] += t * d
+        at += width
     _fold(total, result[0])
     _fold(products, result[1])
 
@@ -159,10 +195,11 @@ def _sums_run(dy, x, begin, end, line, low, result):
 def _input_grad_run(dy, x, begin, end, line, low, slopes, dx):
     center, scale, shift = line
     a, b, c = slopes
+    zero = x.dtype.type(0)
     for at in range(np.uint64(begin), np.uint64(end), np.uint64(center.size)):
         for k in range(min(np.uint64(center.size), np.uint64(end) - at)):
             d = x[at + k] - center[k]
-            g = 0 if d * scale[k] + shift[k] <= low else dy[at + k]
+            g = _gated(dy[at + k], d, scale[k], shift[k], low, zero)
             dx[at + k] = g * a[k] + d * b[k] + c[k]
 
 
