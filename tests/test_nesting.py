@@ -1,4 +1,4 @@
-"""Layers that hold layers: weights, names, freezing, losses, files; a residual block of one's own."""
+"""Layers that hold layers: weights, names, freezing, losses, files."""
 
 import h5py
 import numpy as np
