@@ -26,6 +26,7 @@ from .correlate import correlate
 from .geometry import Geometry
 from .kernel import Kernel
 from .memory import empty
+from .simd import lanes
 from .spread import spread
 from .sweep import sweep
 
@@ -95,7 +96,9 @@ def _input_grad_cpu(dy, weight, x_shape, strides, padding, dilation, groups):
     (s, t), ((top, _), (left, _)), (d, e) = strides, padding, dilation
     dx = empty(x_shape, dy.dtype)
     filters = weight.reshape(P, Q, K, groups, F // groups).transpose(3, 0, 1, 4, 2)
-    if (s, t) == (1, 1) and W * F <= J * (F + GIVING * groups):
+    # each dx takes from the windows around it, or each window gives to the dx under it
+    takes = (s, t) == (1, 1) and W * F <= J * (F + GIVING * groups) and K >= lanes(dy.dtype)
+    if takes:
         size = (N, I, J, F, P, Q, F // groups, K, H, W)
         corner = (d * (P - 1) - top, e * (Q - 1) - left)
         sweep(

@@ -7,6 +7,10 @@
 For one p and q, the pixels of a row of dy meet pixels of a row of dx that lie t apart: a matrix
 product, whose result the tiles add to what p and q before have left there.
 
+Images of few channels would leave most lanes of the vectors idle. What a row of the window gives to
+them is one run of Q*C neighbouring numbers; such rows are taken as windows of one column with Q*C
+channels, which overlap: their runs are added one after the other.
+
 Threads:  a task owns a band of rows of one image of dx, for some of the channels. A worker
           of the `prange` takes neighbouring tasks. Each number of dx is added up over p and
           q in order, so the tasks may depend on the number of threads.
@@ -72,14 +76,12 @@ def _spread_group(source, packed, target, share, settings, rows, g):
             for p in range(g.P):
                 first, last = _meeting(begin, end, g.d * p - g.top, g.s, g.I)
                 for q in range(g.Q):
-                    _spread_rows(
-                        source,
-                        (filters, at_w + (p * g.Q + q) * g.K * count),
-                        (dx, at_dx + c, spill, valid),
-                        (zeros, width, count),
-                        (n, first, last, p, q),
-                        g,
-                    )
+                    weights = (filters, at_w + (p * g.Q + q) * g.K * count)
+                    channels, where = (dx, at_dx + c, spill, valid), (n, first, last, p, q)
+                    if _are_runs(g):
+                        _spread_runs(source, weights, channels, (zeros, width, count), where, g)
+                    else:
+                        _spread_rows(source, weights, channels, (zeros, width, count), where, g)
         number += 1
         at_w += g.P * g.Q * g.K * count
         c += count
@@ -131,6 +133,54 @@ def _spread_rows(source, packed, target, settings, where, g):
                     add_run(spill, m * count, dx, at + m * y_pixel, valid)
 
 
+@compiled
+def _are_runs(g):
+    """Whether the channels of g are runs that overlap."""
+    return g.F * g.groups > g.C
+
+
+@compiled
+def _spread_runs(source, packed, target, settings, where, g):
+    """What rows of dy give to dx by way of row p of the window: overlapping runs of numbers."""
+    (dy, at_dy), (filters, at_w) = source, packed
+    (dx, at_run, spill, valid), (zeros, width, count) = target, settings
+    n, first, last, p, _ = where
+    pieces = (g.J + MOST[width] - 1) // MOST[width]
+    loops = (1, 1, g.K, 0, 0, 1, g.K, count, count)
+    for i in range(first, last):
+        h = g.s * i + g.d * p - g.top
+        row = (n * g.H + h) * g.W * g.C
+        for piece in range(pieces):
+            j, j_end = piece * g.J // pieces, (piece + 1) * g.J // pieces
+            tile(
+                g.tiles,
+                (j_end - j, width),
+                dy,
+                ((n * g.I + i) * g.J + j) * g.K + at_dy,
+                filters,
+                at_w,
+                zeros,
+                0,
+                spill,
+                0,
+                False,
+                -np.inf,
+                loops,
+            )
+            for m in range(j_end - j):
+                at = (g.t * (j + m) - g.left) * g.C + at_run  # may begin or end outside the row
+                begin, end = max(at, 0), min(at + valid, g.W * g.C)
+                if begin < end:
+                    add_run(spill, m * count + begin - at, dx, row + begin, end - begin)
+
+
+def _as_runs(filters, g):
+    """The filters and the Geometry for which the channels of a row of the window are one run."""
+    P, Q, K, C = filters.shape[1:]
+    runs = filters.transpose(0, 1, 3, 2, 4).reshape(1, P, 1, K, Q * C)
+    return runs, g._replace(Q=1, F=Q * C)
+
+
 def spread(dy, filters, dx, g):
     """Fill dx.
 
@@ -143,6 +193,8 @@ def spread(dy, filters, dx, g):
     if g.N == 0:
         return
     dtype, workers = dy.dtype, numba.get_num_threads()
+    if g.groups == 1 and g.e == 1 and g.Q > 1 and g.C < lanes(dtype):
+        filters, g = _as_runs(filters, g)
     g, shares = _plan(g, dtype, workers)
     spills = scratch(workers, MOST_PIXELS * max(WIDTHS) * lanes(dtype), dtype)
     packed = pack(filters, g.width)
@@ -161,5 +213,6 @@ def _plan(g, dtype, workers):
         return TASK_CYCLES + rows / g.s * g.J * vectors / 2 + vectors * VECTOR_CYCLES
 
     fitting = max(1, BAND_BYTES // (g.W * g.C * dtype.itemsize))
-    band, shares = cut(g.N, g.H, fitting, blocks, workers, cycles)
+    shared = 1 if _are_runs(g) else blocks  # two tasks must not add to the same numbers
+    band, shares = cut(g.N, g.H, fitting, shared, workers, cycles)
     return g._replace(band=band), (shares, blocks)
