@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # for editors and mypy; at run time __getattr__ does the same
     from . import (
         adam,
         average_pool2d,
+        batch_norm,
         conv2d,
         conv_pool,
         dropout,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:  # for editors and mypy; at run time __getattr__ does the same
 FAMILIES = (
     "adam",
     "average_pool2d",
+    "batch_norm",
     "conv2d",
     "conv_pool",
     "dropout",
@@ -53,6 +55,7 @@ __all__ = [
     "adam",
     "all_kernels",
     "average_pool2d",
+    "batch_norm",
     "conv2d",
     "conv_pool",
     "dropout",

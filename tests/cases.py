@@ -41,6 +41,11 @@ def _steepness_of_max_pool2d(x):
     return ops.square(dx)
 
 
+def _batch_norm(x, gamma, beta, activation=None):
+    y, _, _ = ops.batch_norm(x, gamma, beta, epsilon=0.1, activation=activation)
+    return y
+
+
 def _little_cnn(x, weight, bias, dense):
     y = ops.max_pool2d(ops.conv2d(x, weight, bias, padding="same", activation="relu"))
     return ops.softmax_cross_entropy(ops.reshape(y, (3, -1)) @ dense, LABELS)
@@ -205,6 +210,30 @@ CASES = {
         ),
         _normal(2, 5, 4, 2),
         _normal(3, 3, 2, 3),
+    ),
+    "batch_norm": (_batch_norm, _normal(3, 2, 2, 5), _normal(5), _normal(5)),
+    "batch_norm, of rows": (_batch_norm, _normal(4, 3), _normal(3), _normal(3)),
+    "batch_norm, relu": (
+        lambda x, gamma, beta: _batch_norm(x, gamma, beta, activation="relu"),
+        _normal(3, 2, 2, 5),
+        _off_zero(5),
+        _normal(5),
+    ),
+    "normalize": (
+        ops.normalize,
+        _normal(2, 3, 5),
+        _normal(5),
+        _positive(5),
+        _normal(5),
+        _normal(5),
+    ),
+    "normalize, relu": (
+        lambda x, *channels: ops.normalize(x, *channels, activation="relu"),
+        _normal(2, 3, 5),
+        _normal(5),
+        _positive(5),
+        _normal(5),
+        _normal(5),
     ),
     "average_pool2d": (lambda x: ops.average_pool2d(x), _normal(2, 4, 5, 3)),
     "average_pool2d, overlapping": (

@@ -8,6 +8,7 @@ from minicnn.layers.activation import ELU, LeakyReLU, ReLU, Softmax
 from minicnn.layers.convolution import Conv2D
 from minicnn.layers.core import Activation, Dense, Input, InputLayer
 from minicnn.layers.layer import Layer
+from minicnn.layers.normalization import BatchNormalization
 from minicnn.layers.pooling import (
     AveragePooling2D,
     GlobalAveragePooling2D,
@@ -29,6 +30,7 @@ __all__ = [
     "Activation",
     "AveragePooling2D",
     "AvgPool2D",
+    "BatchNormalization",
     "Conv2D",
     "Convolution2D",
     "Dense",

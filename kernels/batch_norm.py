@@ -1,0 +1,309 @@
+"""Batch normalisation: each channel is given the mean and the spread that the network asks for.
+
+    mean[c]     = sum over r of  x[r,c] / R                                      moments
+    variance[c] = sum over r of  (x[r,c] - mean[c])^2 / R
+
+    z[r,c] = (x[r,c] - mean[c]) * scale[c] + shift[c]                            normalize
+    y[r,c] = z[r,c], or with relu 0 where z[r,c] < 0
+
+    g[r,c]     = dy[r,c], or with relu 0 where z[r,c] <= 0
+    sums[0,c]  = sum over r of  g[r,c]                                           sums
+    sums[1,c]  = sum over r of  g[r,c] * (x[r,c] - mean[c])
+    dx[r,c]    = g[r,c] * slopes[0,c] + (x[r,c] - mean[c]) * slopes[1,c] + slopes[2,c]
+                                                                                 input_grad
+
+r counts all pixels of all images, c the channels, which are the last axis. What there is one of per
+channel is float64, whatever x is. Whether relu lets a number pass is found out anew from x: to
+compute z once more is cheaper than to fetch y from memory.
+
+Rounding: a variance taken as the mean of squares less the square of the mean is worthless where the
+mean is large: all digits cancel. So each run of rows adds up distances from a center of its own,
+the mean of its first sixteenth. That may not be the mean of the run, but it is never further from
+it than 4 standard deviations, else that sixteenth alone would make the variance larger than it is;
+so few digits are lost. The runs are combined by what Chan, Golub and LeVeque 1983 ("Algorithms for
+computing the sample variance") show: the variance of all is the mean of the variances within the
+runs plus the variance of their means. For the same reason z is not folded into x * scale +
+(shift - mean * scale); and what is lost when the mean is rounded to the dtype of x is added to the
+shift.
+
+Work:     a few operations per number; the time goes into memory: moments read x once, sums read x
+          and dy, normalize and input_grad read the same once more and write a result.
+Threads:  one prange step owns a run of rows; its sums have a place of their own, and are added up
+          in order. The runs are cut the same way whatever the number of threads.
+Vectors:  rows of few channels are taken several at a time, as one wide row of at least WIDTH
+          numbers; the numbers of a wide row are independent, so that they fill vector registers.
+Versions: NumPy reference, Numba loops. To come: CUDA (batch_norm.cu).
+"""
+
+import math
+
+import numpy as np
+from numba import prange
+
+from .compiling import compiled, compiled_parallel
+from .kernel import Kernel
+from .memory import empty
+
+WIDTH = 128  # numbers in a wide row, at least
+VECTOR = 16  # numbers in the widest register: the wide row is a multiple of it
+RUN = 1 << 15  # numbers in a run, about: enough to outweigh starting it
+ROWS = 64  # wide rows in a run, at least
+
+
+def _axes(x):
+    return tuple(range(x.ndim - 1))
+
+
+def _moments_reference(x):
+    x = x.astype(np.float64)
+    return x.mean(axis=_axes(x)), x.var(axis=_axes(x))
+
+
+def _line_reference(x, mean, scale, shift):
+    return (x.astype(np.float64) - mean) * scale + shift
+
+
+def _normalize_reference(x, mean, scale, shift, relu):
+    z = _line_reference(x, mean, scale, shift)
+    return (np.where(z < 0, 0, z) if relu else z).astype(x.dtype)
+
+
+def _gated_reference(dy, x, mean, scale, shift, relu):
+    z = _line_reference(x, mean, scale, shift)
+    return np.where(z <= 0, 0, dy) if relu else dy.astype(np.float64)
+
+
+def _sums_reference(dy, x, mean, scale, shift, relu):
+    g = _gated_reference(dy, x, mean, scale, shift, relu)
+    return np.stack([g.sum(axis=_axes(x)), (g * (x - mean)).sum(axis=_axes(x))])
+
+
+def _input_grad_reference(dy, x, mean, scale, shift, relu, slopes):
+    g = _gated_reference(dy, x, mean, scale, shift, relu)
+    return (g * slopes[0] + (x - mean) * slopes[1] + slopes[2]).astype(x.dtype)
+
+
+@compiled
+def _fold(wide, channels):
+    """channels[c] = sum of all numbers of a wide row that belong to channel c."""
+    channels[:] = 0
+    for at in range(np.uint64(0), np.uint64(wide.size), np.uint64(channels.size)):
+        for c in range(np.uint64(channels.size)):
+            channels[c] += wide[at + c]
+
+
+@compiled
+def _center(x, begin, end, center, mean):
+    """The mean of the first sixteenth of a run, for each number of a wide row."""
+    width = center.size
+    rows = (end - begin + width - 1) // width
+    end = min(end, begin + (rows + 15) // 16 * width)
+    center[:] = 0
+    for at in range(np.uint64(begin), np.uint64(end), np.uint64(width)):
+        for k in range(min(np.uint64(width), np.uint64(end) - at)):
+            center[k] += x[at + k]
+    _fold(center, mean)
+    for k in range(width):
+        center[k] = mean[k % mean.size] * mean.size / (end - begin)
+
+
+@compiled
+def _add_distances(x, begin, end, center, total, squares):
+    """total[k] += d,  squares[k] += d^2   with d = x - center, of each wide row.
+
+    Four rows at a time: so total and squares are fetched and stored once for four of them.
+    """
+    at, end, width = np.uint64(begin), np.uint64(end), np.uint64(center.size)
+    while at + width + width + width + width <= end:
+        one, two, three = at + width, at + width + width, at + width + width + width
+        for k in range(width):
+            d, e = x[at + k] - center[k], x[one + k] - center[k]
+            f, g = x[two + k] - center[k], x[three + k] - center[k]
+            total[k] += (d + e) + (f + g)
+            squares[k] += (d * d + e * e) + (f * f + g * g)
+        at = three + width
+    while at < end:
+        for k in range(min(width, end - at)):
+            d = x[at + k] - center[k]
+            total[k] += d
+            squares[k] += d * d
+        at += width
+
+
+@compiled
+def _moments_run(x, begin, end, width, result):
+    """Write (mean, sum of the squared distances from it) of the rows of one run to `result`."""
+    mean, distances = result
+    wide = np.zeros((3, width), x.dtype)
+    center, total, squares = wide[0], wide[1], wide[2]
+    _center(x, begin, end, center, mean)
+    _add_distances(x, begin, end, center, total, squares)
+    _fold(total, mean)
+    _fold(squares, distances)
+    for c in range(mean.size):
+        off = mean[c] * mean.size / (end - begin)
+        distances[c] -= off * mean[c]
+        mean[c] = center[c] + off
+
+
+@compiled
+def _normalize_run(x, begin, end, line, low, y):
+    center, scale, shift = line
+    for at in range(np.uint64(begin), np.uint64(end), np.uint64(center.size)):
+        for k in range(min(np.uint64(center.size), np.uint64(end) - at)):
+            z = (x[at + k] - center[k]) * scale[k] + shift[k]
+            y[at + k] = low if z < low else z
+
+
+@compiled
+def _gated(dy, d, scale, shift, low, zero):
+    """`dy` where relu lets it pass, else zero: a plain 0 would make 64 bits of numbers of 32."""
+    return zero if d * scale + shift <= low else dy
+
+
+@compiled
+def _sums_run(dy, x, begin, end, line, low, result):
+    center, scale, shift = line
+    zero = x.dtype.type(0)
+    wide = np.zeros((2, center.size), x.dtype)
+    total, products = wide[0], wide[1]
+    at, end, width = np.uint64(begin), np.uint64(end), np.uint64(center.size)
+    while at + width + width + width + width <= end:  # four rows at a time, as above
+        one, two, three = at + width, at + width + width, at + width + width + width
+        for k in range(width):
+            d, e = x[at + k] - center[k], x[one + k] - center[k]
+            f, g = x[two + k] - center[k], x[three + k] - center[k]
+            t = _gated(dy[at + k], d, scale[k], shift[k], low, zero)
+            u = _gated(dy[one + k], e, scale[k], shift[k], low, zero)
+            v = _gated(dy[two + k], f, scale[k], shift[k], low, zero)
+            w = _gated(dy[three + k], g, scale[k], shift[k], low, zero)
+            total[k] += (t + u) + (v + w)
+            products[k] += (t * d + u * e) + (v * f + w * g)
+        at = three + width
+    while at < end:
+        for k in range(min(width, end - at)):
+            d = x[at + k] - center[k]
+            t = _gated(dy[at + k], d, scale[k], shift[k], low, zero)
+            total[k] += t
+            products[k] += t * d
+        at += width
+    _fold(total, result[0])
+    _fold(products, result[1])
+
+
+@compiled
+def _input_grad_run(dy, x, begin, end, line, low, slopes, dx):
+    center, scale, shift = line
+    a, b, c = slopes
+    zero = x.dtype.type(0)
+    for at in range(np.uint64(begin), np.uint64(end), np.uint64(center.size)):
+        for k in range(min(np.uint64(center.size), np.uint64(end) - at)):
+            d = x[at + k] - center[k]
+            g = _gated(dy[at + k], d, scale[k], shift[k], low, zero)
+            dx[at + k] = g * a[k] + d * b[k] + c[k]
+
+
+@compiled_parallel
+def _moments_runs(x, length, width, results):
+    for run in prange(results.shape[0]):
+        begin, end = run * length, min((run + 1) * length, x.size)
+        _moments_run(x, begin, end, width, (results[run, 0], results[run, 1]))
+
+
+@compiled_parallel
+def _normalize_runs(x, length, line, low, y):
+    for run in prange((x.size + length - 1) // length):
+        begin, end = run * length, min((run + 1) * length, x.size)
+        _normalize_run(x, begin, end, (line[0], line[1], line[2]), low, y)
+
+
+@compiled_parallel
+def _sums_runs(dy, x, length, line, low, results):
+    for run in prange(results.shape[0]):
+        begin, end = run * length, min((run + 1) * length, x.size)
+        sums = (results[run, 0], results[run, 1])
+        _sums_run(dy, x, begin, end, (line[0], line[1], line[2]), low, sums)
+
+
+@compiled_parallel
+def _input_grad_runs(dy, x, length, line, low, slopes, dx):
+    for run in prange((x.size + length - 1) // length):
+        begin, end = run * length, min((run + 1) * length, x.size)
+        coefficients = (slopes[0], slopes[1], slopes[2])
+        _input_grad_run(dy, x, begin, end, (line[0], line[1], line[2]), low, coefficients, dx)
+
+
+def _wide_row(C):
+    """How many numbers a wide row has: those of several rows, and a multiple of VECTOR."""
+    least = math.lcm(C, VECTOR)
+    return least * -(-WIDTH // least) if C < WIDTH else C
+
+
+def _run_length(width):
+    return width * max(ROWS, RUN // width)
+
+
+def _widened(rows, width, dtype):
+    """Each row of numbers per channel, repeated to the width of a wide row."""
+    return np.tile(rows, (1, width // rows.shape[1])).astype(dtype)
+
+
+def _line(x, mean, scale, shift):
+    """The three as they are wanted beside wide rows, and by how much rounding moves the mean."""
+    center = mean.astype(x.dtype)
+    off = mean - center
+    rows = np.stack([center, scale, shift - off * scale])
+    return _widened(rows, _wide_row(len(mean)), x.dtype), off
+
+
+def _low(relu, dtype):
+    """What relu cuts off at; without relu NaN, as all comparisons with NaN are false."""
+    return dtype.type(0 if relu else np.nan)
+
+
+def _moments_cpu(x):
+    C = x.shape[-1]
+    width = _wide_row(C)
+    length = _run_length(width)
+    results = np.empty((-(-x.size // length), 2, C))
+    _moments_runs(x.reshape(-1), length, width, results)
+    counts = np.full((len(results), 1), length // C)
+    counts[-1] = (x.size - (len(results) - 1) * length) // C
+    means, distances, R = results[:, 0], results[:, 1], x.size // C
+    mean = (means * counts).sum(axis=0) / R
+    return mean, (distances + counts * (means - mean) ** 2).sum(axis=0) / R
+
+
+def _normalize_cpu(x, mean, scale, shift, relu):
+    y = empty(x.shape, x.dtype)
+    line, _ = _line(x, mean, scale, shift)
+    length = _run_length(line.shape[1])
+    _normalize_runs(x.reshape(-1), length, line, _low(relu, x.dtype), y.reshape(-1))
+    return y
+
+
+def _sums_cpu(dy, x, mean, scale, shift, relu):
+    line, off = _line(x, mean, scale, shift)
+    length = _run_length(line.shape[1])
+    results = np.empty((-(-x.size // length), 2, len(mean)))
+    low = _low(relu, x.dtype)
+    _sums_runs(dy.reshape(-1), x.reshape(-1), length, line, low, results)
+    sums = results.sum(axis=0)
+    sums[1] -= off * sums[0]
+    return sums
+
+
+def _input_grad_cpu(dy, x, mean, scale, shift, relu, slopes):
+    dx = empty(x.shape, x.dtype)
+    line, off = _line(x, mean, scale, shift)
+    width = line.shape[1]
+    slopes = np.stack([slopes[0], slopes[1], slopes[2] - off * slopes[1]])
+    args = dy.reshape(-1), x.reshape(-1), _run_length(width), line, _low(relu, x.dtype)
+    _input_grad_runs(*args, _widened(slopes, width, x.dtype), dx.reshape(-1))
+    return dx
+
+
+moments = Kernel("batch_norm.moments", reference=_moments_reference, cpu=_moments_cpu)
+normalize = Kernel("batch_norm.normalize", reference=_normalize_reference, cpu=_normalize_cpu)
+sums = Kernel("batch_norm.sums", reference=_sums_reference, cpu=_sums_cpu)
+input_grad = Kernel("batch_norm.input_grad", reference=_input_grad_reference, cpu=_input_grad_cpu)
