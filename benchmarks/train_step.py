@@ -11,7 +11,8 @@ from harness import Case, Comparison, options
 from networks import NETWORKS, training_flops
 
 USUAL = [("tutorial", 64), ("tutorial", 256), ("lenet", 64), ("resnet20", 128)]
-TOLERANCE = 1e-3  # after an update by Adam, which makes the most of the smallest gradients
+
+TOLERANCE = 1e-3  # of the third loss: rounding grows from step to step; float64 agrees in full
 
 
 def case(network, batch_size):

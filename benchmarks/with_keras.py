@@ -69,7 +69,9 @@ def _residual(body, stride, x):
 def compiled(network):
     """The network, ready to be trained."""
     model = build(network)
-    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
+    momentum = network.momentum
+    optimizer = keras.optimizers.SGD(networks.RATE, momentum) if momentum else "adam"
+    model.compile(optimizer, loss="sparse_categorical_crossentropy")
     return model
 
 

@@ -6,19 +6,21 @@ Each takes what it needs by name and number, and returns a function to be timed.
 import networks
 from networks import Activate, Conv, Dense, Flatten, GlobalAverage, Norm, Pool, Residual
 
-from minicnn import layers, models, no_grad, ops
+from minicnn import layers, models, no_grad, ops, optimizers
 from minicnn.backend import kernels
 
 
-class ResidualBlock(layers.Layer):
+class ResidualBlock(models.Model):
     """relu(body(x) + shortcut(x)); see networks.Residual."""
 
-    def __init__(self, body, stride, **keywords):
-        super().__init__(**keywords)
-        self.body, self.stride = models.Sequential(body), stride
+    def __init__(self, body, stride):
+        super().__init__()
+        self.layers, self.stride = body, stride
 
     def call(self, x, training):
-        y = self.body(x, training=training)
+        y = x
+        for layer in self.layers:
+            y = layer(y, training=training)
         if self.stride > 1:
             x = x[:, :: self.stride, :: self.stride]
         missing = y.shape[3] - x.shape[3]
@@ -60,7 +62,9 @@ def _layer(layer):
 def compiled(network):
     """The network, ready to be trained."""
     model = build(network)
-    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
+    momentum = network.momentum
+    optimizer = optimizers.SGD(networks.RATE, momentum) if momentum else "adam"
+    model.compile(optimizer, loss="sparse_categorical_crossentropy")
     return model
 
 

@@ -139,9 +139,13 @@ def images(network, count, layout):
     return x, torch.from_numpy(y)
 
 
-def trainer(net):
+def trainer(network, layout):
     """A function that makes one step with a batch, and gives the loss."""
-    optimizer = torch.optim.Adam(net.parameters(), lr=0.001, eps=1e-7)  # Keras' settings
+    net = build(network, layout, softmax=False)
+    if network.momentum:
+        optimizer = torch.optim.SGD(net.parameters(), networks.RATE, network.momentum)
+    else:
+        optimizer = torch.optim.Adam(net.parameters(), lr=0.001, eps=1e-7)  # Keras' settings
 
     def step(x, y):
         optimizer.zero_grad()
@@ -156,7 +160,7 @@ def trainer(net):
 def train_step(network, batch_size, layout):
     """One step of training; gives the loss."""
     network = networks.NETWORKS[network]
-    step = trainer(build(network, layout, softmax=False))
+    step = trainer(network, layout)
     x, y = images(network, batch_size, layout)
     return lambda: step(x, y)
 
