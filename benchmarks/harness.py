@@ -106,12 +106,9 @@ class Comparison:
         if settings.quick:
             settings.rounds, settings.seconds = 1, QUICK_SECONDS
         found = [*taking_part(settings), *others]
+        self.report = Report(name, describe(settings.threads), brief=brief)
         self.options = {contestant.title: contestant.options for contestant in found}
         self.workers = {contestant.title: Worker(contestant.module) for contestant in found}
-        for worker in self.workers.values():
-            worker.wait()
-        first = next(iter(self.workers.values()))
-        self.report = Report(name, describe(first, settings.threads), brief=brief)
         print(self.report.heading())
 
     def __enter__(self):

@@ -220,3 +220,9 @@ def conv_arrays(shape, seed=2):
     """Random x, weight and dy for a convolution of a conv_shapes.Shape; the same on all sides."""
     rng = np.random.default_rng(seed)
     return [rng.standard_normal(size, np.float32) for size in (shape.x, shape.weight, shape.y)]
+
+
+def bright_images(network, count, seed=3):
+    """Random images that are the brighter, the higher their class."""
+    x, y = images(network, count, seed)
+    return x * (y[:, None, None, None] + 1).astype(np.float32) / CLASSES, y

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import contestants
 import llvmlite.binding
+from workers import Worker
 
 import minicnn
 
@@ -132,15 +133,19 @@ class Report:
         return path, draw(self.record(), path.with_suffix(".png"))
 
 
-def describe(worker, threads):
-    """What the machine is, and what it can do, which the given worker measures."""
-    return {
-        "cpu": processor_name(),
-        "architecture": llvmlite.binding.get_host_cpu_name(),
-        "threads": threads,
-        "flops_per_second": worker.call("machine.multiply_add_peak"),
-        "bytes_per_second": worker.call("machine.memory_bandwidth"),
-    }
+def describe(threads):
+    """What the machine is, and what it can do; measured before others are at work."""
+    worker = Worker(contestants.MINICNN.module)
+    try:
+        return {
+            "cpu": processor_name(),
+            "architecture": llvmlite.binding.get_host_cpu_name(),
+            "threads": threads,
+            "flops_per_second": worker.call("machine.multiply_add_peak"),
+            "bytes_per_second": worker.call("machine.memory_bandwidth"),
+        }
+    finally:
+        worker.close()
 
 
 def in_words(machine):

@@ -94,3 +94,11 @@ def inference(network, batch_size):
     model = build(network)
     x, _ = networks.images(network, batch_size)
     return lambda: model.predict_on_batch(x)
+
+
+def epoch(network, count, batch_size):
+    """An epoch of training; gives the mean loss."""
+    network = networks.NETWORKS[network]
+    model = compiled(network)
+    x, y = networks.bright_images(network, count)
+    return lambda: model.fit(x, y, batch_size, verbose=0).history["loss"][0]

@@ -4,6 +4,7 @@ Each takes what it needs by name and number, and returns a function to be timed.
 """
 
 import networks
+import numpy as np
 from networks import Activate, Conv, Dense, Flatten, GlobalAverage, Norm, Pool, Residual
 
 from minicnn import layers, models, no_grad, ops, optimizers
@@ -103,3 +104,21 @@ def conv_map(kind, shape):
         "dx": lambda: conv2d.input_grad(dy, weight, x.shape, *arrangement),
         "dw": lambda: conv2d.weight_grad(x, dy, weight.shape, *arrangement),
     }[kind]
+
+
+def epoch(network, count, batch_size, method="fit"):
+    """An epoch of training; gives the mean loss."""
+    network = networks.NETWORKS[network]
+    model = compiled(network)
+    x, y = networks.bright_images(network, count)
+    cuts = [slice(start, start + batch_size) for start in range(0, count, batch_size)]
+    batches = [(x[cut].copy(), y[cut].copy()) for cut in cuts]
+
+    def fit():
+        return model.fit(x, y, batch_size, verbose=0).history["loss"][0]
+
+    def steps():
+        losses = [model.train_on_batch(*batch) for batch in batches]
+        return np.average(losses, weights=[len(labels) for _, labels in batches])
+
+    return {"fit": fit, "steps": steps}[method]

@@ -178,6 +178,22 @@ def inference(network, batch_size, layout):
     return call
 
 
+def epoch(network, count, batch_size, layout):
+    """An epoch of training; gives the mean loss."""
+    network = networks.NETWORKS[network]
+    step = trainer(network, layout)
+    x, y = networks.bright_images(network, count)
+    x, y = _as_tensor(x, (0, 3, 1, 2), layout), torch.from_numpy(y)
+
+    def run():
+        total = 0
+        for rows in torch.randperm(count).split(batch_size):
+            total += step(x[rows], y[rows]) * len(rows)
+        return total / count
+
+    return run
+
+
 def conv_map(kind, shape, layout):
     """One of the three maps of a convolution: "y", "dx" or "dw"."""
     x, weight, dy = networks.conv_arrays(shape)

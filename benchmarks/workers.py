@@ -33,10 +33,6 @@ class Worker:
         self._process.start()
         theirs.close()
 
-    def wait(self):
-        """Wait until the process has started, which disturbs others."""
-        self.call("os.getpid")
-
     def call(self, function, *args, **options):
         """Call a function of any module, given as "module.function", and return its result."""
         return self._ask(_call, function, args, options)
