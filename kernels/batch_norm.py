@@ -251,8 +251,9 @@ def _widened(rows, width, dtype):
 def _line(x, mean, scale, shift):
     """The three as they are wanted beside wide rows, and by how much rounding moves the mean."""
     center = mean.astype(x.dtype)
-    off = mean - center
-    rows = np.stack([center, scale, shift - off * scale])
+    with np.errstate(invalid="ignore"):  # infinite: the NaN that comes out says so
+        off = mean - center
+        rows = np.stack([center, scale, shift - off * scale])
     return _widened(rows, _wide_row(len(mean)), x.dtype), off
 
 
@@ -270,8 +271,9 @@ def _moments_cpu(x):
     counts = np.full((len(results), 1), length // C)
     counts[-1] = (x.size - (len(results) - 1) * length) // C
     means, distances, R = results[:, 0], results[:, 1], x.size // C
-    mean = (means * counts).sum(axis=0) / R
-    return mean, (distances + counts * (means - mean) ** 2).sum(axis=0) / R
+    with np.errstate(invalid="ignore"):  # infinite: the NaN that comes out says so
+        mean = (means * counts).sum(axis=0) / R
+        return mean, (distances + counts * (means - mean) ** 2).sum(axis=0) / R
 
 
 def _normalize_cpu(x, mean, scale, shift, relu):

@@ -5,6 +5,7 @@ import pytest
 
 from minicnn import Tensor, grad, layers, models, watch
 from minicnn.autograd import Watcher
+from minicnn.layers.fusion import go_together
 
 
 class Names(Watcher):
@@ -56,6 +57,49 @@ def test_together_and_one_by_one_are_the_same(convolution, pooling):
             np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5)
         else:
             np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("rectifier", [layers.ReLU, lambda: layers.Activation("relu")])
+def test_normalization_and_relu_together_and_one_by_one_are_the_same(rectifier, training):
+    one = layers.BatchNormalization(gamma_initializer="normal", beta_initializer="normal")
+    other = rectifier()
+    model = network(one, other)
+    assert "Rectify" not in ops_of(model)
+    x = np.random.default_rng(0).normal(size=(40, 9, 8, 3)).astype(np.float32)
+    before, results = model.get_weights(), []
+    for call in (model, lambda x, training: other(one(x, training=training))):
+        model.set_weights(before)
+        images = Tensor(x, requires_grad=True)
+        y = call(images, training=training)
+        seed = Tensor(np.random.default_rng(1).normal(size=y.shape).astype(np.float32))
+        results.append(
+            [y, *grad(y, [images, *model.trainable_weights], seed), *model.get_weights()]
+        )
+    assert 0.1 < (results[0][0].numpy() > 0).mean() < 0.9
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
+class MyBatchNormalization(layers.BatchNormalization):
+    """A user's own, whose call may do anything."""
+
+
+@pytest.mark.parametrize(
+    "stack",
+    [
+        (layers.BatchNormalization(), layers.ReLU(max_value=6)),
+        (layers.BatchNormalization(), layers.ReLU(threshold=1)),
+        (layers.BatchNormalization(), layers.Activation("relu", activity_regularizer="l2")),
+        (layers.BatchNormalization(activity_regularizer="l2"), layers.ReLU()),
+        (MyBatchNormalization(), layers.ReLU()),
+        (layers.BatchNormalization(), layers.Dropout(0.1), layers.ReLU()),
+        (layers.BatchNormalization(dtype="float64"), layers.ReLU()),
+    ],
+    ids=str,
+)
+def test_other_layers_after_a_normalization_are_left_alone(stack):
+    assert not go_together(*stack[:2], Tensor(np.ones((2, 3), np.float32)))
 
 
 class MyConv2D(layers.Conv2D):

@@ -326,7 +326,20 @@ def test_convolution_and_pooling_in_one_are_those_one_by_one(name, dtype):
     assert 0 < (y == 0).mean() < 1
 
 
+def normalization():
+    """Arguments of the kernels of batch normalisation."""
+    x, dy = 3 + 2 * normal(1, 7, 30, 31, 5), normal(2, 7, 30, 31, 5)
+    line = (3 + normal(3, 5) / 10, normal(4, 5), normal(5, 5), True)
+    return {
+        "batch_norm.moments": (x,),
+        "batch_norm.normalize": (x, *line),
+        "batch_norm.sums": (dy, x, *line),
+        "batch_norm.input_grad": (dy, x, *line, normal(6, 3, 5)),
+    }
+
+
 EVERY = {
+    **normalization(),
     "conv_pool.forward": convolution_and_pooling("same"),
     "sum_rows.forward": (normal(1, 2500, 7),),
     **{f"conv2d.{name}": args for name, args in CONVOLUTIONS["same"].items()},

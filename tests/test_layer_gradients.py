@@ -9,6 +9,7 @@ from minicnn.layers import (
     ELU,
     Activation,
     AveragePooling2D,
+    BatchNormalization,
     Conv2D,
     Dense,
     Dropout,
@@ -85,3 +86,16 @@ def test_dropout_has_the_gradient_of_its_mask():
 
     assert (function(Tensor(x)).numpy() == 0).any()
     check_gradient(function, x)
+
+
+def test_batch_normalization_has_the_gradients_of_its_training():
+    layer = BatchNormalization(dtype="float64")
+    layer.ensure_built(IMAGES)
+    rng = np.random.default_rng(0)
+
+    def function(x, gamma, beta):
+        layer.gamma, layer.beta = gamma, beta
+        y = layer(x, training=True)
+        return y * y
+
+    check_gradient(function, rng.normal(size=IMAGES), rng.normal(size=4), rng.normal(size=4))

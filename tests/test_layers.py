@@ -12,6 +12,7 @@ from minicnn.layers import (
     ELU,
     Activation,
     AveragePooling2D,
+    BatchNormalization,
     Conv2D,
     Dense,
     Dropout,
@@ -65,6 +66,13 @@ CASES = {
         IMAGES,
         (2, 4, 3, 4),
         0,
+    ),
+    "batch normalization": (lambda **k: BatchNormalization(**k), IMAGES, IMAGES, 16),
+    "batch normalization of rows": (
+        lambda **k: BatchNormalization(axis=1, scale=False, **k),
+        (2, 5),
+        (2, 5),
+        15,
     ),
     "global average": (lambda **k: GlobalAveragePooling2D(**k), IMAGES, (2, 4), 0),
     "global average keepdims": (

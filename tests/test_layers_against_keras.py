@@ -41,6 +41,9 @@ CASES = [
     # On torch, Keras pads averages with copies of border pixels, unlike on its other backends:
     # so here is a window without padding; test_layers.py has one with it.
     ("AveragePooling2D", {"pool_size": 1, "strides": 2, "padding": "same"}, IMAGES),
+    ("BatchNormalization", {}, IMAGES),
+    ("BatchNormalization", {"epsilon": 0.1, "momentum": 0.5, "center": False}, (3, 7)),
+    ("BatchNormalization", {"axis": 3, "scale": False}, IMAGES),
     ("GlobalAveragePooling2D", {}, IMAGES),
     ("GlobalAveragePooling2D", {"keepdims": True}, IMAGES),
     ("GlobalMaxPooling2D", {}, IMAGES),
@@ -71,6 +74,10 @@ def pair(request):
     ours.ensure_built(shape)
     theirs.build(shape)
     weights = [rng.normal(size=w.shape).astype("float32") for w in ours.weights]
+    weights = [
+        np.abs(array) if weight.name == "moving_variance" else array
+        for weight, array in zip(ours.weights, weights, strict=True)
+    ]
     ours.set_weights(weights)
     theirs.set_weights(weights)
     return ours, theirs, rng.normal(size=shape).astype("float32")
@@ -136,11 +143,12 @@ def test_automatic_names_are_equal():
 
 
 def network(library):
-    """Two convolutions, two Dense layers and four layers without weights."""
+    """Two convolutions, two Dense layers, a normalization and four layers without weights."""
     return [
         library.Conv2D(4, 3, activation="relu", name="first"),
         library.MaxPooling2D(),
         library.Conv2D(6, 3, padding="same", use_bias=False),
+        library.BatchNormalization(moving_mean_initializer="ones"),
         library.ReLU(),
         library.Flatten(),
         library.Dense(8, activation="relu"),

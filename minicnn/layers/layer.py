@@ -13,6 +13,7 @@ from minicnn.autograd import Tensor, no_grad
 from minicnn.backend import Array, floatx
 from minicnn.layers import arguments
 from minicnn.layers.names import automatic_name, numbered
+from minicnn.layers.nesting import parts_of
 from minicnn.layers.shapes import Shape, batch_of
 from minicnn.suggest import did_you_mean
 from minicnn.variable import Variable
@@ -28,6 +29,10 @@ class Layer:
         call(self, x)                       computes the output with ops; call(self, x, training)
                                             if it works differently while the model learns
         get_config(self)                    returns the settings, so that it can be made again
+
+    A layer can hold other layers, its parts: as attributes, or in lists that are attributes. It
+    owns their weights, and `trainable` and `losses` include them. Its call calls them, and hands
+    `training` on to those that want it: self.norm(x, training).
 
     Args:
         name: how messages, summary() and files call it; None counts: "dense", "dense_1", ...
@@ -94,13 +99,18 @@ class Layer:
         """
         x = self._as_input(x)
         self.ensure_built(x.shape)
-        y = self.call(x, training=training) if self._wants_training else self.call(x)
+        y = self._called(x, training)
         if self.activity_regularizer is not None:
             self._activity_loss = self.activity_regularizer(y) / x.shape[0]
         return y
 
+    def _called(self, x: Tensor, training: bool) -> Tensor:
+        return self.call(x, training=training) if self._wants_training else self.call(x)
+
     def build(self, input_shape: Shape) -> None:
-        """Make the weights. A layer without weights does not override this.
+        """Make the weights. A layer without weights of its own does not override this.
+
+        Parts that are not built in here are built by sending an input of zeros through `call`.
 
         Args:
             input_shape: shape of the input with its batch axis: (None, 32, 32, 3).
@@ -119,7 +129,32 @@ class Layer:
             self.build(shape)
             self.built = True  # here too: who writes a build may forget to call super().build
             self._built_for = shape
+            if parts_of(self):
+                self._complete_parts(shape)
         self.check_input(input_shape)
+
+    def _complete_parts(self, shape: Shape) -> None:
+        """Build the parts that are not, and let them follow the layer in name and `trainable`."""
+        if not all(part.built for part in parts_of(self)) and None not in shape[1:]:
+            self._try_out(shape)
+        if not self.trainable:
+            self.trainable = False
+        for weight in self.weights:
+            if not weight.path.startswith(f"{self.name}/"):  # a Sequential has seen to that
+                weight.path = f"{self.name}/{weight.path}"
+
+    def _try_out(self, shape: Shape) -> Tensor:
+        """The output for one input of zeros, which leaves no trace."""
+        zeros = np.zeros((1, *(size or 0 for size in shape[1:])), self.dtype)
+        with no_grad():
+            y = self._called(Tensor(zeros), training=False)
+        self._forget_activity()
+        return y
+
+    def _forget_activity(self) -> None:
+        self._activity_loss = None
+        for part in parts_of(self):
+            part._forget_activity()
 
     def check_input(self, shape: Shape) -> None:
         """Raise a ValueError if the layer cannot take inputs of this shape."""
@@ -137,10 +172,8 @@ class Layer:
                 f"{self.title}: cannot tell the shape of its output for {input_shape}. "
                 f"Give all sizes but the batch, or define compute_output_shape(self, input_shape)."
             )
-        with no_grad():
-            y = self(np.zeros((1, *(size or 0 for size in input_shape[1:])), self.dtype))
-        self._activity_loss = None
-        return (input_shape[0], *y.shape[1:])
+        self.ensure_built(input_shape)
+        return (input_shape[0], *self._try_out(input_shape).shape[1:])
 
     def add_weight(
         self,
@@ -166,8 +199,8 @@ class Layer:
         Raises:
             ValueError: the layer has a weight of this name, or the initializer errs in the shape.
         """
-        name = name or numbered("variable", len(self.weights))
-        if any(weight.name == name for weight in self.weights):
+        name = name or numbered("variable", len(self.own_weights))
+        if any(weight.name == name for weight in self.own_weights):
             raise ValueError(
                 f"{self.title}: has a weight {name!r} already. Choose another name; or was "
                 f"build() called twice? Then let it call super().build(input_shape)."
@@ -214,7 +247,10 @@ class Layer:
 
     @property
     def trainable(self) -> bool:
-        """Whether training changes the weights; set it to False to freeze the layer."""
+        """Whether training changes the weights; set it to False to freeze the layer.
+
+        Setting it sets it for all parts.
+        """
         return self._trainable
 
     @trainable.setter
@@ -222,11 +258,18 @@ class Layer:
         self._trainable = arguments.truth_value(self.title, "trainable", value)
         for weight in self._learned:
             weight.trainable = value
+        for part in parts_of(self):
+            part.trainable = value
+
+    @property
+    def own_weights(self) -> list[Variable]:
+        """Weights without those of its parts: first those that can be learned, then the others."""
+        return self._learned + self._kept
 
     @property
     def weights(self) -> list[Variable]:
-        """All weights: first those that can be learned, then the others."""
-        return self._learned + self._kept
+        """All weights: its own, then those of its parts."""
+        return self.own_weights + [weight for part in parts_of(self) for weight in part.weights]
 
     @property
     def trainable_weights(self) -> list[Variable]:
@@ -240,9 +283,11 @@ class Layer:
 
     @property
     def losses(self) -> list[Tensor]:
-        """What is to be added to the loss: penalties of the last output and of the weights."""
-        penalties = [w.regularizer(w) for w in self.trainable_weights if w.regularizer is not None]
-        return ([] if self._activity_loss is None else [self._activity_loss]) + penalties
+        """What is to be added to the loss: penalties of the last output and of all weights."""
+        learned = [weight for weight in self.own_weights if weight.trainable]
+        penalties = [w.regularizer(w) for w in learned if w.regularizer is not None]
+        own = ([] if self._activity_loss is None else [self._activity_loss]) + penalties
+        return own + [loss for part in parts_of(self) for loss in part.losses]
 
     def get_weights(self) -> list[Array]:
         """The numbers of all weights, as copies."""

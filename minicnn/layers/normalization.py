@@ -41,6 +41,9 @@ class BatchNormalization(Layer):
         gamma_regularizer: the same for gamma.
         beta_constraint: maps a beta (an array) to an allowed one after each update.
         gamma_constraint: the same for gamma.
+        renorm: only False; that and the next two are there because files of Keras name them.
+        renorm_clipping: means nothing without renorm.
+        renorm_momentum: means nothing without renorm.
         synchronized: only False: there are no other devices to agree with.
         **keywords: name, trainable, dtype, activity_regularizer, input_shape; see Layer.
 
@@ -77,6 +80,9 @@ class BatchNormalization(Layer):
         gamma_regularizer: Any = None,
         beta_constraint: Any = None,
         gamma_constraint: Any = None,
+        renorm: bool = False,
+        renorm_clipping: Any = None,
+        renorm_momentum: float = 0.99,
         synchronized: bool = False,
         **keywords: Any,
     ) -> None:
@@ -95,11 +101,9 @@ class BatchNormalization(Layer):
         self.gamma_regularizer = regularizers.get(gamma_regularizer)
         self.beta_constraint = arguments.constraint(who, "beta_constraint", beta_constraint)
         self.gamma_constraint = arguments.constraint(who, "gamma_constraint", gamma_constraint)
-        if arguments.truth_value(who, "synchronized", synchronized):
-            raise ValueError(
-                f"{who}: synchronized=True is not supported: a model is on one device. Leave it "
-                f"out."
-            )
+        for name, value in {"renorm": renorm, "synchronized": synchronized}.items():
+            if arguments.truth_value(who, name, value):
+                raise ValueError(f"{who}: {name}=True is not supported. Leave it out.")
 
     def check_input(self, shape: Shape) -> None:
         """Raise a ValueError if the layer cannot take inputs of this shape."""
@@ -184,5 +188,4 @@ class BatchNormalization(Layer):
             "gamma_regularizer": regularizers.serialize(self.gamma_regularizer),
             "beta_constraint": self.beta_constraint,
             "gamma_constraint": self.gamma_constraint,
-            "synchronized": False,
         }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from minicnn.autograd import Tensor
 from minicnn.layers import Layer
 from minicnn.layers.shapes import Shape
 from minicnn.models.checks import check_shape
@@ -14,13 +13,13 @@ from minicnn.models.summary import print_summary
 from minicnn.models.training import Trainer
 from minicnn.models.weight_files import read_weights, write_weights
 from minicnn.suggest import did_you_mean
-from minicnn.variable import Variable
 
 
 class Model(Trainer):
     """What all models share. A model is itself a layer, so models can be parts of models.
 
-    A subclass says in `layers` what it is made of, and in `call` how they are connected.
+    A subclass says in its attribute `layers` what it is made of, and in `call` how they are
+    connected.
 
     Args:
         trainable: False freezes all layers.
@@ -33,27 +32,6 @@ class Model(Trainer):
     def title(self) -> str:
         """How messages speak of the model: model 'sequential' (Sequential)."""
         return f"model {self.name!r} ({type(self).__name__})"
-
-    @property
-    def weights(self) -> list[Variable]:
-        """The weights of all layers, in their order."""
-        return [weight for layer in self.layers for weight in layer.weights]
-
-    @property
-    def trainable(self) -> bool:
-        """Whether training changes the weights; setting it sets it for all layers."""
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        for layer in self.layers:
-            layer.trainable = value
-        self._trainable = value
-
-    @property
-    def losses(self) -> list[Tensor]:
-        """What is to be added to the loss: penalties of weights and outputs of all layers."""
-        return [loss for layer in self.layers for loss in layer.losses]
 
     def check_input(self, shape: Shape) -> None:
         """Raise a ValueError if the model cannot take inputs of this shape."""

@@ -164,8 +164,8 @@ class Sequential(Model):
         layers = iter(zip(self.layers, [*self.layers[1:], None], strict=True))
         for layer, following in layers:
             if go_together(layer, following, x):
-                x = call_together(layer, following, x)
-                next(layers)  # the pooling is done, too
+                x = call_together(layer, following, x, training)
+                next(layers)  # the following one is done, too
             else:
                 x = layer(x, training=training)
         return x

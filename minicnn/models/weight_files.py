@@ -1,10 +1,13 @@
 """Weights on disk: HDF5 files ".weights.h5" in the layout of Keras, which reads and writes it.
 
     layers/<class in small letters>[_k]/vars/0, 1, ...    the weights of a layer, in its own order
+    layers/<...>/<attribute>/vars/0, 1, ...               those of a layer that this layer holds
+    layers/<...>/<attribute>/<class>[_k]/vars/0, 1, ...   the same, for a list of layers
     vars                                                  empty: a Sequential has no more weights
 
-k counts the layers of one class, from the second on: conv2d, conv2d_1. The attribute `name` of each
-group `vars` holds the name of the layer or model, for people: it is not used for finding anything.
+k counts the layers of one class in a list, from the second on: conv2d, conv2d_1. The attribute
+`name` of each group `vars` holds the name of the layer or model, for people: it is not used for
+finding anything.
 
 A file is written completely beside the old one and then takes its place in one step, so a kill at
 any moment leaves the old file or the new one. Reading runs no code, follows no links to other
@@ -25,6 +28,7 @@ from minicnn.backend import Array
 from minicnn.files import write_file
 from minicnn.layers import InputLayer, Layer
 from minicnn.layers.names import numbered
+from minicnn.layers.nesting import parts_by_attribute
 from minicnn.variable import Variable
 
 ENDING = ".weights.h5"
@@ -97,14 +101,26 @@ def _checked(path: FilePath, layers: Sequence[Layer]) -> str:
     return path
 
 
-def _placed(layers: Iterable[Layer]) -> Iterator[tuple[str, Layer]]:
-    """Each layer with the name of its group: counted by class, whatever the layer is called."""
+def _placed(layers: Iterable[Layer], folder: str = "") -> Iterator[tuple[str, Layer]]:
+    """Each layer, and each part of it, with the name of its group below layers/.
+
+    In a list they are counted by class, whatever the layer is called.
+    """
     count: Counter[str] = Counter()
     for layer in layers:
         if not isinstance(layer, InputLayer):
             name = snake_case(type(layer).__name__)
-            yield numbered(name, count[name]), layer
+            yield from _with_parts(f"{folder}{numbered(name, count[name])}", layer)
             count[name] += 1
+
+
+def _with_parts(place: str, layer: Layer) -> Iterator[tuple[str, Layer]]:
+    yield place, layer
+    for attribute, found in parts_by_attribute(layer):
+        if isinstance(found, Layer):
+            yield from _with_parts(f"{place}/{attribute}", found)
+        else:
+            yield from _placed(found, f"{place}/{attribute}/")
 
 
 def _as_bytes(model_name: str, layers: Sequence[Layer]) -> bytes:
@@ -116,7 +132,7 @@ def _as_bytes(model_name: str, layers: Sequence[Layer]) -> bytes:
         for place, layer in _placed(layers):
             group = file.create_group(f"layers/{place}/vars")
             group.attrs["name"] = layer.name
-            for k, weight in enumerate(layer.weights):
+            for k, weight in enumerate(layer.own_weights):
                 group.create_dataset(str(k), data=weight.numpy())
     return content.getvalue()
 
@@ -138,7 +154,7 @@ def _read(path: str, layers: Sequence[Layer]) -> tuple[Changes, list[str]]:
 def _compare(file: Any, layers: Sequence[Layer]) -> tuple[Changes, list[str]]:
     if "layer_names" in file.attrs:
         return [], ["it has the layout of Keras 2, one group per layer name, which is not read"]
-    saved = {name: _weights_in(file, name) for name in _names(_child(file, "layers"))}
+    saved = {place: _weights_in(file, place) for place in _places_in(file)}
     saved = {name: datasets for name, datasets in saved.items() if datasets}
     changes: Changes = []
     problems = []
@@ -149,7 +165,7 @@ def _compare(file: Any, layers: Sequence[Layer]) -> tuple[Changes, list[str]]:
             problems.append(problem)
         else:
             arrays = [dataset[()] for dataset in datasets]
-            changes += zip(layer.weights, arrays, strict=True)
+            changes += zip(layer.own_weights, arrays, strict=True)
     if saved:
         problems.append(f"it holds weights for layers that are not there: {', '.join(saved)}")
     return changes, problems
@@ -157,12 +173,12 @@ def _compare(file: Any, layers: Sequence[Layer]) -> tuple[Changes, list[str]]:
 
 def _mismatch(layer: Layer, datasets: Sequence[Any], place: str) -> str:
     """Why these datasets cannot be the weights of the layer, or "" if they can."""
-    if len(datasets) != len(layer.weights):
+    if len(datasets) != len(layer.own_weights):
         return (
-            f"{layer.title} has {len(layer.weights)} weights, but the file has {len(datasets)} "
+            f"{layer.title} has {len(layer.own_weights)} weights, but the file has {len(datasets)} "
             f"under layers/{place}"
         )
-    for weight, dataset in zip(layer.weights, datasets, strict=True):
+    for weight, dataset in zip(layer.own_weights, datasets, strict=True):
         if not _is_plain(dataset):
             return f"{layer.title}: {weight.name!r} is no plain array of numbers in the file"
         if dataset.shape != weight.shape:
@@ -173,8 +189,19 @@ def _mismatch(layer: Layer, datasets: Sequence[Any], place: str) -> str:
     return ""
 
 
+def _places_in(file: Any) -> list[str]:
+    """The names of all groups below layers/ that have a group `vars`; links are not followed."""
+    found: list[str] = []
+    group = _child(file, "layers")
+    if hasattr(group, "visit"):
+        group.visit(found.append)
+    return [name.removesuffix("/vars") for name in found if name.endswith("/vars")]
+
+
 def _weights_in(file: Any, place: str) -> list[Any]:
-    group = _child(_child(_child(file, "layers"), place), "vars")
+    group = _child(file, "layers")
+    for name in (*place.split("/"), "vars"):
+        group = _child(group, name)
     return [_child(group, str(k)) for k in range(len(_names(group)))]
 
 
