@@ -11,17 +11,15 @@ from minicnn import layers, models, no_grad, ops, optimizers
 from minicnn.backend import kernels
 
 
-class ResidualBlock(models.Model):
+class ResidualBlock(layers.Layer):
     """relu(body(x) + shortcut(x)); see networks.Residual."""
 
     def __init__(self, body, stride):
         super().__init__()
-        self.layers, self.stride = body, stride
+        self.body, self.stride = models.Sequential(body), stride
 
     def call(self, x, training):
-        y = x
-        for layer in self.layers:
-            y = layer(y, training=training)
+        y = self.body(x, training=training)
         if self.stride > 1:
             x = x[:, :: self.stride, :: self.stride]
         missing = y.shape[3] - x.shape[3]
