@@ -12,7 +12,7 @@ import statistics
 import time
 import traceback
 
-PAUSE = 0.02  # seconds between two turns: until the threads of the last one are asleep
+PAUSE = 0.05  # seconds between two turns: ONNX Runtime spins for 30 ms, the others less
 
 
 class Worker:

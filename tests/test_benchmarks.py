@@ -55,7 +55,7 @@ def test_every_benchmark_runs_without_peers(name):
     done = run(name, "--peers", "", *COMMANDS[name])
     assert done.returncode == 0, done.stderr
     assert " threads; " in done.stdout
-    assert "GFLOP/s of multiply-adds" in done.stdout and "minicnn 0." in done.stdout
+    assert "GFLOP/s of multiply-adds" in done.stdout and "minicnn " in done.stdout
 
 
 @pytest.mark.slow
