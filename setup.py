@@ -21,7 +21,7 @@ setup(
         "cuda13": [f"cupy-cuda13x{CUPY}", "cuda-toolkit[cublas,cudart,nvrtc]==13.*"],
         "test": TEST,
         "dev": [*TEST, "ruff>=0.9", "mypy>=1.14"],
-        "bench": ["torch>=2.4", "keras>=3.10"],
+        "bench": ["torch>=2.4", "keras>=3.10", "onnxruntime>=1.20", "onnx>=1.17"],
     },
     packages=[
         "minicnn",

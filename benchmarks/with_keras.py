@@ -1,0 +1,104 @@
+"""How Keras does what is compared, with its own default settings, on the backend it finds."""
+
+import os
+
+import keras
+import networks
+from keras import layers, ops
+from networks import Activate, Conv, Dense, Flatten, GlobalAverage, Norm, Pool, Residual
+
+THREADS = int(os.environ["OMP_NUM_THREADS"])
+if keras.backend.backend() == "tensorflow":
+    import tensorflow
+
+    tensorflow.config.threading.set_intra_op_parallelism_threads(THREADS)
+    tensorflow.config.threading.set_inter_op_parallelism_threads(THREADS)
+elif keras.backend.backend() == "torch":
+    import torch
+
+    torch.set_num_threads(THREADS)
+
+
+def build(network):
+    """The network as Keras' functional model, with the weights that all sides start from."""
+    x = inputs = layers.Input(network.image_shape)
+    for layer in network.layers:
+        x = _call(layer, x)
+    model = keras.Model(inputs, x)
+    learning = [layer for layer in model.layers if layer.weights]
+    arrays = [found for found in networks.weights(network) if found]
+    for layer, found in zip(learning, arrays, strict=True):
+        layer.set_weights(found)
+    return model
+
+
+def _call(layer, x):
+    match layer:
+        case Conv(F, P, s, padding, bias, activation):
+            return layers.Conv2D(F, P, s, padding, use_bias=bias, activation=activation)(x)
+        case Norm(momentum, epsilon):
+            return layers.BatchNormalization(momentum=momentum, epsilon=epsilon)(x)
+        case Activate(name):
+            return layers.Activation(name)(x)
+        case Pool("max", size):
+            return layers.MaxPooling2D(size)(x)
+        case Pool("average", size):
+            return layers.AveragePooling2D(size)(x)
+        case GlobalAverage():
+            return layers.GlobalAveragePooling2D()(x)
+        case Flatten():
+            return layers.Flatten()(x)
+        case Dense(units, activation):
+            return layers.Dense(units, activation=activation)(x)
+        case Residual(body, stride):
+            return _residual(body, stride, x)
+    raise NotImplementedError(layer)
+
+
+def _residual(body, stride, x):
+    y = x
+    for layer in body:
+        y = _call(layer, y)
+    x = x[:, ::stride, ::stride]
+    missing = y.shape[3] - x.shape[3]
+    if missing:
+        x = ops.pad(x, ((0, 0), (0, 0), (0, 0), (0, missing)))
+    return layers.Activation("relu")(layers.Add()([y, x]))
+
+
+def compiled(network):
+    """The network, ready to be trained."""
+    model = build(network)
+    momentum = network.momentum
+    optimizer = keras.optimizers.SGD(networks.RATE, momentum) if momentum else "adam"
+    model.compile(optimizer, loss="sparse_categorical_crossentropy")
+    return model
+
+
+def train_step(network, batch_size):
+    """One step of training; gives the loss of this step."""
+    network = networks.NETWORKS[network]
+    model = compiled(network)
+    x, y = networks.images(network, batch_size)
+
+    def step():
+        model.reset_metrics()  # train_on_batch gives the mean of all losses since
+        return float(model.train_on_batch(x, y))
+
+    return step
+
+
+def inference(network, batch_size):
+    """The probabilities for one batch of images."""
+    network = networks.NETWORKS[network]
+    model = build(network)
+    x, _ = networks.images(network, batch_size)
+    return lambda: model.predict_on_batch(x)
+
+
+def epoch(network, count, batch_size):
+    """An epoch of training; gives the mean loss."""
+    network = networks.NETWORKS[network]
+    model = compiled(network)
+    x, y = networks.bright_images(network, count)
+    return lambda: model.fit(x, y, batch_size, verbose=0).history["loss"][0]

@@ -1,0 +1,122 @@
+"""How minicnn does what is compared; the functions of all with_*.py have the same names.
+
+Each takes what it needs by name and number, and returns a function to be timed.
+"""
+
+import networks
+import numpy as np
+from networks import Activate, Conv, Dense, Flatten, GlobalAverage, Norm, Pool, Residual
+
+from minicnn import layers, models, no_grad, ops, optimizers
+from minicnn.backend import kernels
+
+
+class ResidualBlock(layers.Layer):
+    """relu(body(x) + shortcut(x)); see networks.Residual."""
+
+    def __init__(self, body, stride):
+        super().__init__()
+        self.body, self.stride = models.Sequential(body), stride
+
+    def call(self, x, training):
+        y = self.body(x, training=training)
+        if self.stride > 1:
+            x = x[:, :: self.stride, :: self.stride]
+        missing = y.shape[3] - x.shape[3]
+        if missing:
+            x = ops.pad(x, ((0, 0), (0, 0), (0, 0), (0, missing)))
+        return ops.relu(y + x)
+
+
+def build(network):
+    """The network as a Sequential, with the weights that all sides start from."""
+    model = models.Sequential([layers.Input(network.image_shape), *map(_layer, network.layers)])
+    model.set_weights([array for arrays in networks.weights(network) for array in arrays])
+    return model
+
+
+def _layer(layer):
+    match layer:
+        case Conv(F, P, s, padding, bias, activation):
+            return layers.Conv2D(F, P, s, padding, use_bias=bias, activation=activation)
+        case Norm(momentum, epsilon):
+            return layers.BatchNormalization(momentum=momentum, epsilon=epsilon)
+        case Activate(name):
+            return layers.Activation(name)
+        case Pool("max", size):
+            return layers.MaxPooling2D(size)
+        case Pool("average", size):
+            return layers.AveragePooling2D(size)
+        case GlobalAverage():
+            return layers.GlobalAveragePooling2D()
+        case Flatten():
+            return layers.Flatten()
+        case Dense(units, activation):
+            return layers.Dense(units, activation=activation)
+        case Residual(body, stride):
+            return ResidualBlock(list(map(_layer, body)), stride)
+    raise NotImplementedError(layer)
+
+
+def compiled(network):
+    """The network, ready to be trained."""
+    model = build(network)
+    momentum = network.momentum
+    optimizer = optimizers.SGD(networks.RATE, momentum) if momentum else "adam"
+    model.compile(optimizer, loss="sparse_categorical_crossentropy")
+    return model
+
+
+def train_step(network, batch_size):
+    """One step of training; gives the loss."""
+    network = networks.NETWORKS[network]
+    model = compiled(network)
+    x, y = networks.images(network, batch_size)
+    return lambda: model.train_on_batch(x, y)
+
+
+def inference(network, batch_size, method="call"):
+    """The probabilities for one batch of images."""
+    network = networks.NETWORKS[network]
+    model = build(network)
+    x, _ = networks.images(network, batch_size)
+
+    def call():
+        with no_grad():
+            return model(x).numpy()
+
+    return {
+        "call": call,
+        "predict": lambda: model.predict(x, batch_size=batch_size, verbose=0),
+    }[method]
+
+
+def conv_map(kind, shape):
+    """One of the three maps of a convolution: "y", "dx" or "dw"."""
+    x, weight, dy = networks.conv_arrays(shape)
+    border = (shape.border, shape.border)
+    arrangement = ((shape.s, shape.s), (border, border), (1, 1), shape.groups)
+    conv2d = kernels.conv2d
+    return {
+        "y": lambda: conv2d.forward(x, weight, None, False, *arrangement),
+        "dx": lambda: conv2d.input_grad(dy, weight, x.shape, *arrangement),
+        "dw": lambda: conv2d.weight_grad(x, dy, weight.shape, *arrangement),
+    }[kind]
+
+
+def epoch(network, count, batch_size, method="fit"):
+    """An epoch of training; gives the mean loss."""
+    network = networks.NETWORKS[network]
+    model = compiled(network)
+    x, y = networks.bright_images(network, count)
+    cuts = [slice(start, start + batch_size) for start in range(0, count, batch_size)]
+    batches = [(x[cut].copy(), y[cut].copy()) for cut in cuts]
+
+    def fit():
+        return model.fit(x, y, batch_size, verbose=0).history["loss"][0]
+
+    def steps():
+        losses = [model.train_on_batch(*batch) for batch in batches]
+        return np.average(losses, weights=[len(labels) for _, labels in batches])
+
+    return {"fit": fit, "steps": steps}[method]

@@ -1,0 +1,221 @@
+"""How PyTorch does what is compared, eagerly as most people use it, in either memory layout.
+
+For windows with a stride, PyTorch puts the odd row of zeros in front of the image, Keras behind it.
+To see the same under its windows, PyTorch then gets all images and weights mirrored: the numbers
+that come out are the same, and neither side has to copy an image to give it a border of its own.
+"""
+
+import os
+
+import networks
+import numpy as np
+import torch
+from networks import Activate, Conv, Dense, Flatten, GlobalAverage, Norm, Pool, Residual
+from torch import nn
+
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+LAYOUTS = {"default": torch.contiguous_format, "channels_last": torch.channels_last}
+ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "softmax": lambda: nn.Softmax(1)}
+
+
+class ResidualBlock(nn.Module):
+    """relu(body(x) + shortcut(x)); see networks.Residual."""
+
+    def __init__(self, body, stride):
+        super().__init__()
+        self.body, self.stride = body, stride
+
+    def forward(self, x):
+        y = self.body(x)
+        if self.stride > 1:  # in mirrored images, Keras' first pixel is the last
+            first = self.stride - 1
+            x = x[:, :, first :: self.stride, first :: self.stride]
+        missing = y.shape[1] - x.shape[1]
+        if missing:
+            x = nn.functional.pad(x, (0, 0, 0, 0, 0, missing))
+        return torch.relu(y + x)
+
+
+class Mean(nn.Module):
+    """The mean of each channel."""
+
+    def forward(self, x):
+        return x.mean((2, 3))
+
+
+def build(network, layout, softmax):
+    """The network with the weights that all sides start from; without softmax it gives logits."""
+    shape, chain = network.image_shape, network.layers
+    modules = _modules(chain, shape)
+    if not softmax:
+        modules.pop()
+    net = nn.Sequential(*modules)
+    learning = [m for m in net.modules() if isinstance(m, (nn.Conv2d, nn.Linear, nn.BatchNorm2d))]
+    arrays = [found for found in networks.weights(network) if found]
+    with torch.no_grad():
+        for module, found in zip(learning, _translated(network, arrays), strict=True):
+            for target, array in zip(_places(module), found, strict=True):
+                target.copy_(torch.from_numpy(array.copy()))
+    return net.to(memory_format=LAYOUTS[layout])
+
+
+def _modules(chain, shape):
+    """PyTorch's modules for a chain of layers that sees images of this shape."""
+    found = []
+    for layer in chain:
+        after = networks.steps([layer], shape)[-1].after
+        found += _module(layer, shape, after)
+        if getattr(layer, "activation", None):
+            found.append(ACTIVATIONS[layer.activation]())
+        shape = after
+    return found
+
+
+def _module(layer, before, after):
+    match layer:
+        case Conv(F, P, s, padding, bias):
+            border = P // 2 if padding == "same" else 0
+            return [nn.Conv2d(before[2], F, P, s, border, bias=bias)]
+        case Norm(momentum, epsilon):
+            return [nn.BatchNorm2d(before[2], epsilon, 1 - momentum)]
+        case Activate(name):
+            return [ACTIVATIONS[name]()]
+        case Pool("max", size):
+            return [nn.MaxPool2d(size)]
+        case Pool("average", size):
+            return [nn.AvgPool2d(size)]
+        case GlobalAverage():
+            return [Mean()]
+        case Flatten():
+            return [nn.Flatten()]
+        case Dense(units):
+            return [nn.Linear(before[0], units)]
+        case Residual(body, stride):
+            return [ResidualBlock(nn.Sequential(*_modules(body, before)), stride)]
+    raise NotImplementedError(layer)
+
+
+def _places(module):
+    """The tensors of a module in Keras' order."""
+    if isinstance(module, nn.BatchNorm2d):
+        return [module.weight, module.bias, module.running_mean, module.running_var]
+    return list(module.parameters())
+
+
+def _translated(network, arrays):
+    """Keras' weights in PyTorch's order of axes; the first product behind Flatten sees C, H, W."""
+    flip = -1 if is_mirrored(network) else 1
+    flattened = None
+    for step in networks.steps(network.layers, network.image_shape):
+        match step.layer:
+            case Flatten():
+                flattened = step.before
+            case Conv():
+                kernel, *bias = arrays.pop(0)
+                yield [kernel[::flip, ::flip].transpose(3, 2, 0, 1), *bias]
+            case Dense(units):
+                matrix, bias = arrays.pop(0)
+                if flattened:
+                    images = matrix.reshape(*flattened, units)[::flip, ::flip]
+                    matrix = images.transpose(2, 0, 1, 3).reshape(-1, units)
+                    flattened = None
+                yield [matrix.T, bias]
+            case Norm():
+                yield arrays.pop(0)
+
+
+def is_mirrored(network):
+    """Whether there are windows with a stride and zeros around."""
+    found = [step.layer for step in networks.steps(network.layers, network.image_shape)]
+    return any(isinstance(x, Conv) and x.stride > 1 and x.padding == "same" for x in found)
+
+
+def images(network, count, layout):
+    """The images and labels of all sides as PyTorch wants them: (N, C, H, W)."""
+    x, y = networks.images(network, count)
+    flip = -1 if is_mirrored(network) else 1
+    x = _as_tensor(x[:, ::flip, ::flip], (0, 3, 1, 2), layout)
+    return x, torch.from_numpy(y)
+
+
+def trainer(network, layout):
+    """A function that makes one step with a batch, and gives the loss."""
+    net = build(network, layout, softmax=False)
+    if network.momentum:
+        optimizer = torch.optim.SGD(net.parameters(), networks.RATE, network.momentum)
+    else:
+        optimizer = torch.optim.Adam(net.parameters(), lr=0.001, eps=1e-7)  # Keras' settings
+
+    def step(x, y):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(net(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+def train_step(network, batch_size, layout):
+    """One step of training; gives the loss."""
+    network = networks.NETWORKS[network]
+    step = trainer(network, layout)
+    x, y = images(network, batch_size, layout)
+    return lambda: step(x, y)
+
+
+def inference(network, batch_size, layout):
+    """The probabilities for one batch of images."""
+    network = networks.NETWORKS[network]
+    net = build(network, layout, softmax=True).eval()
+    x, _ = images(network, batch_size, layout)
+
+    def call():
+        with torch.inference_mode():
+            return net(x).numpy()
+
+    return call
+
+
+def epoch(network, count, batch_size, layout):
+    """An epoch of training; gives the mean loss."""
+    network = networks.NETWORKS[network]
+    step = trainer(network, layout)
+    x, y = networks.bright_images(network, count)
+    x, y = _as_tensor(x, (0, 3, 1, 2), layout), torch.from_numpy(y)
+
+    def run():
+        total = 0
+        for rows in torch.randperm(count).split(batch_size):
+            total += step(x[rows], y[rows]) * len(rows)
+        return total / count
+
+    return run
+
+
+def conv_map(kind, shape, layout):
+    """One of the three maps of a convolution: "y", "dx" or "dw"."""
+    x, weight, dy = networks.conv_arrays(shape)
+    x, dy = (_as_tensor(array, (0, 3, 1, 2), layout) for array in (x, dy))
+    weight = _as_tensor(weight, (3, 2, 0, 1), layout)
+    stride, border = [shape.s, shape.s], [shape.border, shape.border]
+
+    def forward():
+        y = nn.functional.conv2d(x, weight, None, stride, border, groups=shape.groups)
+        return y.permute(0, 2, 3, 1).numpy()
+
+    def backward(*wanted):
+        arrangement = (stride, border, [1, 1], False, [0, 0], shape.groups)
+        return torch.ops.aten.convolution_backward(dy, x, weight, None, *arrangement, wanted)
+
+    return {
+        "y": forward,
+        "dx": lambda: backward(True, False, False)[0].permute(0, 2, 3, 1).numpy(),
+        "dw": lambda: backward(False, True, False)[1].permute(2, 3, 1, 0).numpy(),
+    }[kind]
+
+
+def _as_tensor(array, axes, layout):
+    tensor = torch.from_numpy(np.ascontiguousarray(array.transpose(axes)))
+    return tensor.contiguous(memory_format=LAYOUTS[layout])

@@ -1,0 +1,235 @@
+"""Benchmarks: they run, they notice when two sides differ, and their arithmetic is right."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import contestants  # noqa: E402
+import conv_shapes  # noqa: E402
+import fresh  # noqa: E402
+import networks  # noqa: E402
+import report  # noqa: E402
+from harness import Case, Comparison, check_same, options  # noqa: E402
+from report import Outcome  # noqa: E402
+from workers import Worker, alternate  # noqa: E402
+
+COMMANDS = {
+    "train_step": ["--network", "tutorial"],
+    "inference": ["--network", "tutorial"],
+    "conv_layers": ["--only", "tutorial"],
+    "startup": [],
+    "memory": [],
+    "epoch": ["--batch-size", "4"],
+}
+MACHINE = {
+    "cpu": "an abacus",
+    "architecture": "wood",
+    "threads": 2,
+    "flops_per_second": 100.0,
+    "bytes_per_second": 10.0,
+}
+OUTCOME = Outcome("a step", {"minicnn": 2.0, "minicnn, predict": 0.1, "A": 5.0, "B": 3.0}, 40, 19)
+
+
+def run(name, *arguments):
+    return subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / f"{name}.py", "--quick", *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_benchmark_runs_without_peers(name):
+    if name == "memory" and not sys.platform.startswith("linux"):
+        pytest.skip("memory is read from /proc")
+    done = run(name, "--peers", "", *COMMANDS[name])
+    assert done.returncode == 0, done.stderr
+    assert " threads; " in done.stdout
+    assert "GFLOP/s of multiply-adds" in done.stdout and "minicnn " in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("peer", contestants.NEEDED)
+@pytest.mark.parametrize("name", ["train_step", "inference"])
+def test_peers_agree_on_every_network(name, peer):
+    if contestants.missing(peer):
+        pytest.skip(contestants.missing(peer))
+    if (name, peer) == ("train_step", "onnxruntime"):
+        pytest.skip("ONNX Runtime does not train")
+    done = run(name, "--peers", peer)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("best peer / minicnn:") == len(networks.NETWORKS)
+
+
+@pytest.mark.slow
+def test_pytorch_agrees_on_convolutions():
+    pytest.importorskip("torch")
+    done = run("conv_layers", "--peers", "torch", "--only", "resnet20")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("resnet20 ") == 3 * len(conv_shapes.resnet20()) - 1
+
+
+def test_a_missing_peer_is_named_with_how_to_install_it(monkeypatch, capsys):
+    monkeypatch.setattr(contestants, "is_installed", lambda module: module != "onnx")
+    assert contestants.peers(["onnxruntime"]) == []
+    said = capsys.readouterr().out
+    assert said == (
+        "onnxruntime does not take part: it is not installed. To mend it: pip install onnx\n"
+    )
+    assert [c.title for c in contestants.peers(["torch"])] == ["PyTorch", "PyTorch, channels_last"]
+
+
+def test_keras_without_a_backend_does_not_take_part(monkeypatch):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.setattr(contestants, "is_installed", lambda module: module == "keras")
+    assert contestants.missing("keras") == "Keras needs a backend: pip install tensorflow-cpu"
+    monkeypatch.setattr(contestants, "is_installed", lambda module: module in ("keras", "jax"))
+    assert contestants.peers(["keras"])[0].title == "Keras on JAX"
+
+
+def test_an_unknown_peer_is_refused():
+    with pytest.raises(ValueError, match="--peers: wants some of torch, keras, .* got 'caffe'"):
+        contestants.peers(["caffe"])
+
+
+@pytest.mark.parametrize(
+    ("theirs", "message"),
+    [
+        ([1.0, 2.001], "B and A do not compute the same: they differ by 5.0e-04 of the largest"),
+        ([1.0, np.nan], "B and A do not compute the same: they differ by nan"),
+        ([1.0], r"B and A do not compute the same: the shapes are \(1,\) and \(2,\)"),
+    ],
+)
+def test_results_that_differ_are_noticed(theirs, message):
+    ours = [np.array([1.0, 2.0])]
+    check_same({"A": ours, "B": [np.array([1.0, 2.0001])]}, tolerance=1e-4)
+    with pytest.raises(AssertionError, match=message):
+        check_same({"A": ours, "B": [np.array(theirs)]}, tolerance=1e-4)
+
+
+@pytest.fixture
+def a_liar(tmp_path, monkeypatch):
+    text = "import with_minicnn\n\ndef inference(*args):\n"
+    text += "    return lambda: 1.01 * with_minicnn.inference(*args)()\n"
+    (tmp_path / "liar.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    return contestants.Contestant("liar", "liar")
+
+
+def test_a_comparison_does_not_time_who_computes_something_else(a_liar):
+    settings = options("A test.", []).parse_args(["--quick", "--peers", ""])
+    with Comparison("test", settings, others=[a_liar]) as comparison:
+        with pytest.raises(AssertionError, match="liar and minicnn do not compute the same"):
+            comparison.run(Case("probabilities", "inference", ("lenet", 2)))
+        assert comparison.report.outcomes == []
+
+
+def test_contestants_take_turns_and_the_median_counts():
+    order = []
+
+    class Clock:
+        def __init__(self, name, turns):
+            self.name, self.turns = name, iter(turns)
+
+        def turn(self, seconds):
+            order.append((self.name, seconds))
+            return next(self.turns)
+
+    clocks = {"A": Clock("A", [[1.0, 2.0], [9.0]]), "B": Clock("B", [[4.0], [5.0, 9.0]])}
+    assert alternate(clocks, rounds=2, seconds=0.5) == {"A": 2.0, "B": 5.0}
+    assert order == [("A", 0.5), ("B", 0.5), ("A", 0.5), ("B", 0.5)]
+
+
+def test_a_worker_reports_its_failure_and_goes_on():
+    worker = Worker("with_minicnn")
+    with pytest.raises(RuntimeError, match="with_minicnn failed:(.|\n)*has no attribute 'nothing'"):
+        worker.prepare(1, "nothing")
+    assert worker.call("math.sqrt", 9) == 3
+    worker.close()
+
+
+def test_the_end_of_a_worker_is_noticed():
+    worker = Worker("with_minicnn")
+    with pytest.raises(RuntimeError, match="with_minicnn: its process ended with exit code 3"):
+        worker.call("os._exit", 3)
+
+
+def test_a_failure_in_a_new_process_is_reported():
+    with pytest.raises(RuntimeError, match="import_time(.|\n)*No module named 'nothing'"):
+        fresh.measure(fresh.import_time, "nothing")
+
+
+def test_the_ratio_is_that_of_the_best_peer():
+    assert OUTCOME.ratio == 1.5
+    assert Outcome("alone", {"minicnn": 2.0}).ratio is None
+
+
+def test_shares_of_peak_and_of_the_roof():
+    assert OUTCOME.share_of_peak(MACHINE) == pytest.approx(0.2)  # 20 of 100 FLOP/s
+    assert OUTCOME.waits_for_memory(MACHINE)  # 1.9 s for the bytes, 0.4 s for the arithmetic
+    assert OUTCOME.share_of_roof(MACHINE) == pytest.approx(0.95)
+    computing = Outcome("much to compute", {"minicnn": 4.0}, flops=300, bytes=10)
+    assert not computing.waits_for_memory(MACHINE)
+    assert computing.share_of_roof(MACHINE) == computing.share_of_peak(MACHINE) == 0.75
+
+
+def test_a_report_is_written_and_becomes_a_table(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
+    written = report.Report("test", MACHINE, unit="s")
+    written.add(OUTCOME)
+    said = capsys.readouterr().out
+    assert "a step, 20% of peak, 95% of what memory allows" in said
+    assert "best peer / minicnn: 1.50" in said
+    path, chart = written.save()
+    assert chart.read_bytes().startswith(b"\x89PNG")
+    record = json.loads(path.read_text())
+    assert record["machine"]["threads"] == 2 and {"date", "versions"} < set(record)
+    report.main()
+    table = capsys.readouterr().out.splitlines()
+    assert table[2] == (
+        "| s | minicnn | minicnn, predict | A | B | best peer / minicnn | share of peak |"
+    )
+    assert table[4] == "| a step | 2 | 0.1 | 5 | 3 | 1.50 | 20% |"
+
+
+def test_a_brief_report_has_a_line_for_each_case(capsys):
+    report.Report("test", MACHINE, unit="s", brief=True).add(OUTCOME)
+    said = capsys.readouterr().out
+    assert said.split() == "a step 2.000 s, 1.50, 20% of peak, 95% of what memory allows".split()
+
+
+def test_networks_have_as_many_weights_as_they_should():
+    def count(name):
+        return sum(a.size for layer in networks.weights(networks.NETWORKS[name]) for a in layer)
+
+    assert count("tutorial") == 160_202
+    windows = 3 * 16 + 6 * 16 * 16 + 16 * 32 + 5 * 32 * 32 + 32 * 64 + 5 * 64 * 64
+    assert count("resnet20") == 9 * windows + 4 * (7 * 16 + 6 * 32 + 6 * 64) + 65 * 10
+
+
+def test_operations_are_counted_as_by_hand():
+    tiny = (networks.Conv(4, 3), networks.Pool("max"), networks.Flatten(), networks.Dense(10))
+    network = networks.Network("tiny", (6, 6, 2), tiny)
+    conv, dense = 2 * 4 * 4 * 4 * 3 * 3 * 2, 2 * 16 * 10
+    assert networks.flops(network) == conv + dense
+    assert networks.training_flops(network) == 2 * conv + 3 * dense
+
+
+def test_shapes_of_convolutions_are_those_of_the_networks():
+    first, *_, last = conv_shapes.resnet50(N=2)
+    assert first.y == (2, 112, 112, 64) and first.weight == (7, 7, 3, 64)
+    assert last.y == (2, 7, 7, 2048)
+    depthwise = conv_shapes.mobilenet(N=1)[1]
+    assert depthwise.weight == (3, 3, 1, 32) and depthwise.y == (1, 112, 112, 32)
+    assert depthwise.flops == 2 * 112 * 112 * 32 * 9
+    assert depthwise.bytes == 4 * (2 * 112 * 112 * 32 + 9 * 32)
