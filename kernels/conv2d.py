@@ -22,6 +22,7 @@ Versions: NumPy reference, register tiles (simd.py). To come: CUDA (conv2d.cu).
 
 import numpy as np
 
+from . import depthwise
 from .correlate import correlate
 from .geometry import Geometry
 from .kernel import Kernel
@@ -79,10 +80,18 @@ def described(x_shape, weight, arrangement):
     return Geometry(*size, s, t, d, e, top, left, groups), filters, (N, I, J, F)
 
 
+def one_by_one(groups, weight_shape):
+    """Whether each filter sees one channel of several."""
+    return groups > 1 and weight_shape[2] == 1
+
+
 def _forward_cpu(x, weight, bias, relu, strides, padding, dilation, groups):
     g, filters, shape = described(x.shape, weight, (strides, padding, dilation, groups))
     y = empty(shape, x.dtype)
-    sweep(x, filters, bias, relu, y, g)
+    if one_by_one(groups, weight.shape):
+        depthwise.forward(x, weight, bias, relu, y, (strides, padding, dilation))
+    else:
+        sweep(x, filters, bias, relu, y, g)
     return y
 
 
@@ -92,6 +101,9 @@ def _input_grad_cpu(dy, weight, x_shape, strides, padding, dilation, groups):
     _, I, J, _ = dy.shape
     (s, t), ((top, _), (left, _)), (d, e) = strides, padding, dilation
     dx = empty(x_shape, dy.dtype)
+    if one_by_one(groups, weight.shape):
+        depthwise.input_grad(dy, weight, dx, (strides, padding, dilation))
+        return dx
     size = (N, H, W, C, P, Q, F // groups, K, I, J)
     filters = weight.reshape(P, Q, K, groups, F // groups).transpose(3, 0, 1, 4, 2)
     spread(dy, filters, dx, Geometry(*size, s, t, d, e, top, left, groups))
@@ -103,6 +115,9 @@ def _weight_grad_cpu(x, dy, weight_shape, strides, padding, dilation, groups):
     _, I, J, _ = dy.shape
     (s, t), ((top, _), (left, _)), (d, e) = strides, padding, dilation
     dw = empty(weight_shape, x.dtype)
+    if one_by_one(groups, weight_shape):
+        depthwise.weight_grad(x, dy, dw, (strides, padding, dilation))
+        return dw
     N, H, W, C = x.shape
     size = (N, H, W, C, P, Q, K, F // groups, I, J)
     correlate(x, dy, dw, Geometry(*size, s, t, d, e, top, left, groups))
