@@ -201,11 +201,14 @@ class _Writer:
             factors: what pixels are multiplied with.
         """
         pointer, first = place
+        previous = 0
         for k, met in columns.items():
             column = self.builder.add(first, INT(k))
+            pointer = self.stepped(pointer, k - previous)
+            previous = k
 
-            def add(sums, k=k, met=met):
-                pixel = self.load(self.moved(pointer, INT(k), self.g.C))
+            def add(sums, pointer=pointer, met=met):
+                pixel = self.load(pointer)
                 for target, factor in met:
                     self.multiply_add(sums, target, pixel, factors[factor])
                 return sums
@@ -240,6 +243,18 @@ class _Writer:
         """`pointer`, moved on by a product."""
         return self.builder.gep(pointer, [functools.reduce(self.builder.mul, factors)])
 
+    def stepped(self, pointer, columns):
+        """`pointer`, moved on by some columns, by way of an empty instruction.
+
+        LLVM would rather keep a pointer for each column, and run out of registers for them. It
+        cannot look into the instruction, so it has to go from column to column.
+        """
+        if columns == 0:
+            return pointer
+        moved = self.moved(pointer, INT(columns), self.g.C)
+        kind = ir.FunctionType(moved.type, [moved.type])
+        return self.builder.asm(kind, "", "=r,0", [moved], side_effect=False)
+
     def inside(self, place, size):
         """Whether 0 <= place < size: taken as unsigned, a negative number is a very large one."""
         return self.builder.icmp_unsigned("<", place, size)
@@ -251,7 +266,7 @@ class _Writer:
     def when(self, condition, values, change):
         """`change(values)` if the condition holds, or else `values`."""
         builder, before = self.builder, self.builder.block
-        with builder.if_then(condition):
+        with builder.if_then(condition, likely=True):
             changed = change(list(values))
             changing = builder.block
         results = []
@@ -302,16 +317,21 @@ class _CellsWriter(_Writer):
         sums = self.load(start) * tile.pixels
         sums = self.loop(self.g.A, sums, lambda a, sums: self.add_row(a, sums, piece, c))
         j = build.mul(piece, INT(tile.pixels))
+        at = self.moved(y, j, self.g.C)
         for m in range(tile.pixels):
             pixel = build.add(j, INT(m))
-            with build.if_then(self.inside(pixel, self.g.J)):
-                self.store(self.moved(y, pixel, self.g.C), self.cut_off(sums), m)
+            at = self.stepped(at, min(m, 1))
+            with build.if_then(self.inside(pixel, self.g.J), likely=True):
+                self.store(at, self.cut_off(sums), m)
 
     def add_row(self, a, sums, piece, c):
         build, g, tile = self.builder, self.g, self.tile
         x, w, _, _ = (self.moved(pointer, c) for pointer in self.pointers)
         cells = self.moved(w, a, g.w_row)
-        weights = [self.load(self.moved(cells, INT(q), g.C)) for q in range(tile.Q)]
+        weights = []
+        for q in range(tile.Q):
+            cells = self.stepped(cells, min(q, 1))
+            weights.append(self.load(cells))
         column = build.mul(piece, INT(tile.step))
         pointer = self.moved(self.moved(x, a, g.x_row), column, g.C)
         columns = {}
@@ -360,7 +380,10 @@ class _PixelsWriter(_Writer):
     def add_pixels(self, tile, place, sums, image):
         build, g, (i, j), (x, dy) = self.builder, self.g, place, image
         at = self.moved(self.moved(dy, i, g.J, g.C), j, g.C)
-        gradients = [self.load(self.moved(at, INT(m), g.C)) for m in range(tile.pixels)]
+        gradients = []
+        for m in range(tile.pixels):
+            at = self.stepped(at, min(m, 1))
+            gradients.append(self.load(at))
         row, column = build.mul(i, g.s), build.mul(j, INT(tile.t))
         columns = {}
         for k, m, q in tile.meetings:

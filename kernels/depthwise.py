@@ -164,12 +164,24 @@ def _plan_weight_grad(dtype, x_shape, dy_shape, window, arrangement):
     most = max(1, min(max(PIXELS), (REGISTERS - 2) // width - rows * Q))
     pixels = J if J <= most else min((m for m in PIXELS if m <= most), key=lambda m: J % m, default=most)
     tile = Tile(vector, width, pixels, rows, Q, t, e)
-    shares = min(-(-C // tile.channels), TASKS)
-    parts = -(-TASKS // shares)
-    images = max(1, min(N, parts))
-    cuts = (shares, images, min(I, -(-parts // images)))
+    cuts = _cuts(dy_shape, -(-C // tile.channels), x_shape, P*Q*C)
     window = (P, Q, rows, tile.channels)
     return tile_for(dtype, tile), cuts, window, (N, I, J, H * W * C, top, left, s, d, H, W, C)
+
+
+def _cuts(dy_shape, blocks, x_shape, cells):
+    import os
+    N, I, J, C = dy_shape
+    if os.environ.get("OLD"):
+        shares = min(blocks, TASKS)
+        parts = -(-TASKS // shares)
+        images = max(1, min(N, parts))
+        return shares, images, min(I, -(-parts // images))
+    images = min(N, 32)
+    image = math.prod(x_shape[1:]) + math.prod(dy_shape[1:])
+    bands = max(1, min(I, int(os.environ.get("PARTS", 32)) // images, image // (int(os.environ.get("CELLS", 8)) * cells)))
+    shares = min(blocks, -(-TASKS // (images * bands)))
+    return shares, images, bands
 
 
 def forward(x, weight, bias, relu, y, arrangement):

@@ -7,6 +7,7 @@ the weights once the shape of the input is known, and `call` is a line or two of
 from minicnn.layers.activation import ELU, LeakyReLU, ReLU, Softmax
 from minicnn.layers.convolution import Conv2D
 from minicnn.layers.core import Activation, Dense, Input, InputLayer
+from minicnn.layers.depthwise import DepthwiseConv2D, SeparableConv2D
 from minicnn.layers.layer import Layer
 from minicnn.layers.pooling import (
     AveragePooling2D,
@@ -23,6 +24,7 @@ Convolution2D = Conv2D
 GlobalAvgPool2D = GlobalAveragePooling2D
 GlobalMaxPool2D = GlobalMaxPooling2D
 MaxPool2D = MaxPooling2D
+SeparableConvolution2D = SeparableConv2D
 
 __all__ = [
     "ELU",
@@ -32,6 +34,7 @@ __all__ = [
     "Conv2D",
     "Convolution2D",
     "Dense",
+    "DepthwiseConv2D",
     "Dropout",
     "Flatten",
     "GlobalAveragePooling2D",
@@ -46,6 +49,8 @@ __all__ = [
     "MaxPooling2D",
     "ReLU",
     "Reshape",
+    "SeparableConv2D",
+    "SeparableConvolution2D",
     "Softmax",
     "ZeroPadding2D",
 ]
