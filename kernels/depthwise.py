@@ -1,18 +1,19 @@
 """Depthwise convolution: each filter sees one channel. It serves conv2d where groups == C.
 
-    y[n,i,j,c]  = sum over p, q    of  x[n,h,w,c] * weight[p,q,c]         forward
-    dx[n,h,w,c] = sum over p, q    of dy[n,i,j,c] * weight[p,q,c]         input_grad
-    dw[p,q,c]   = sum over n, i, j of  x[n,h,w,c] * dy[n,i,j,c]           weight_grad
+    y[n,i,j,c]  = sum of  x[n,h,w,c] * weight[p,q,c]   over p, q      forward
+    dx[n,h,w,c] = sum of dy[n,i,j,c] * weight[p,q,c]   over p, q      input_grad
+    dw[p,q,c]   = sum of  x[n,h,w,c] * dy[n,i,j,c]     over n, i, j   weight_grad
 
     where  h = s*i + d*p - top  and  w = t*j + e*q - left;  outside the image x is 0.
 
-Several filters for a channel are as many channels that happen to be equal: x is repeated.
+Where a channel has several filters, it is repeated, as if there were as many equal channels.
 
-Threads:  a task owns a row of y or dx of one image, for some of the channels, in the first two
-          maps. In `weight_grad` it owns some of the channels, for some images and rows; these are
-          cut the same way whatever the number of threads, and the parts are added in order.
-Work:     N*I*J * P*Q * C multiplications: so few for each number of x and y that memory is the
-          limit, unless the images stay in the cache. The tiles are in channel_tiles.py.
+Threads:  in `forward` and `input_grad` a task owns some channels of one row of y or dx: each number
+          is one sum in a fixed order, so the tasks may depend on anything. In `weight_grad` a task
+          owns some channels, for some images and rows. These are cut the same way whatever the
+          number of threads, and the parts are added in order.
+Work:     N*I*J * P*Q * C multiplications: so few for each number of x and y that memory sets the
+          pace, unless the images stay in the cache. channel_tiles.py does them.
 """
 
 import functools
@@ -22,28 +23,40 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
-from .channel_tiles import Tile, call_tile, tile_for
+from .channel_code import Tile
+from .channel_tiles import call_tile, tile_for
 from .compiling import compiled_parallel
 from .kernel import Array
 from .memory import empty
 from .simd import REGISTERS, lanes
 
 TASKS = 16  # at least, so that threads of unequal speed finish together
-PIXELS = (7, 8, 6, 5)  # in a tile: images are often 7 * 2^k or 2^k pixels wide
+PIXELS = (7, 8, 6, 5)  # of a tile, most wanted first: images are often 7 * 2^k or 2^k wide
+PARTS = 32  # of a sum over images and rows, at most;
+PART = 20  # and numbers that each reads for one that it writes, at least
 
 
-class Plan(NamedTuple):
-    """All that _fill_rows wants to know beside the arrays."""
+class Rows(NamedTuple):
+    """What _fill_rows is told beside its arrays."""
 
-    tile: int  # its address
-    rows: Array  # of y: (rows of the window inside the image, where in x and in w they begin)
-    size: tuple[int, ...]  # N, shares of channels, channels at a time, numbers in an image of x
+    tile: int  # as tile_for says
+    rows: Array  # for each of y: rows of the window in the image; where in x and w they begin
+    cuts: tuple[int, ...]  # images, shares of the channels, channels at a time, size of an image
     numbers: tuple[int, ...]  # of Cells, from J to C
 
 
+class Parts(NamedTuple):
+    """What _fill_parts is told beside its arrays."""
+
+    tile: int  # as tile_for says
+    cuts: tuple[int, int, int]  # shares of the channels, of the images and of their rows
+    window: tuple[int, ...]  # P, Q, rows of the window at a time, channels at a time
+    numbers: tuple[int, ...]  # N, I, J, size of an image of x, top, left, s, d, H, W, C
+
+
 @compiled_parallel
-def _fill_rows(tile, arrays, rows, size, numbers, relu):
-    N, shares, at_once, x_image = size
+def _fill_rows(tile, arrays, rows, cuts, numbers, relu):
+    N, shares, at_once, x_image = cuts
     J, x_row, w_row, column, W, C = numbers
     I = rows.shape[0]
     for task in prange(shares * N * I):
@@ -61,8 +74,7 @@ def _fill_rows(tile, arrays, rows, size, numbers, relu):
 
 @compiled_parallel
 def _fill_parts(tile, arrays, cuts, window, numbers):
-    """Fill parts of dw: part number k is what some rows of some images give."""
-    (x, dy, parts), (shares, images, bands) = arrays, cuts
+    shares, images, bands = cuts
     P, Q, rows, at_once = window
     N, I, J, x_image, top, left, s, d, H, W, C = numbers
     blocks = (C + at_once - 1) // at_once
@@ -72,14 +84,14 @@ def _fill_parts(tile, arrays, cuts, window, numbers):
         n, n_end = image * N // images, (image + 1) * N // images
         i, i_end = band * I // bands, (band + 1) * I // bands
         for block in range(share * blocks // shares, (share + 1) * blocks // shares):
-            c = min(block * at_once, C - at_once)  # the last one may repeat some channels
+            c = min(block * at_once, C - at_once)  # the last block may repeat some channels
             for p in range(0, P, rows):
                 h = s * i + d * p - top
                 at_x = n * x_image + (h * W - left) * C + c
                 at_dy = (n * I + i) * J * C + c
                 call_tile(
                     tile,
-                    (x, dy, parts),
+                    arrays,
                     (at_x, at_dy, (part * P + p) * Q * C + c),
                     (n_end - n, i_end - i, J, x_image, I * J * C, h, -left, s, d, H, W, C),
                 )
@@ -87,148 +99,144 @@ def _fill_parts(tile, arrays, cuts, window, numbers):
 
 @functools.lru_cache(maxsize=256)
 def _plan_forward(dtype, x_shape, y_shape, window, arrangement):
-    N, H, W, C = x_shape
+    _, H, W, C = x_shape
     _, I, J, _ = y_shape
     (P, Q), ((s, t), ((top, _), (left, _)), (d, e)) = window, arrangement
-    tile = Tile(*_vectors(C, dtype), _pixels(J), 0, Q, t, e)
+    vector, width = _vectors(C, dtype)
+    tile = Tile(vector, width, _pixels(J), 0, Q, t, e)
     h = np.add.outer(s * np.arange(I) - top, d * np.arange(P))
-    rows = _rows_met(h, (h >= 0) & (h < H), W * C, Q * C)
-    numbers = (J, d * W * C, Q * C, -left, W, C)
-    return _plan(dtype, tile, rows, x_shape, numbers)
+    rows = _rows(h, (h >= 0) & (h < H), W * C, Q * C)
+    return _plan(dtype, tile, rows, x_shape, (J, d * W * C, Q * C, -left, W, C))
 
 
 @functools.lru_cache(maxsize=256)
-def _plan_input_grad(dtype, dy_shape, x_shape, window, arrangement):
-    """As for `forward`, but x and y have changed places.
+def _plan_input_grad(dtype, dy_shape, dx_shape, window, arrangement):
+    """As for `forward`, with dy in the place of x.
 
-    Row h of dx meets those rows p of the window for which (h + top - d*p) / s is a row of dy: every
-    so manieth, and from one to the next it is rows of dy backwards.
+    Row h of dx meets row (h + top - d*p) / s of dy, if that is one: from one such p to the next it
+    is some rows back.
     """
-    N, H, W, C = x_shape
+    _, H, W, C = dx_shape
     _, I, J, _ = dy_shape
     (P, Q), ((s, t), ((top, _), (left, _)), (d, e)) = window, arrangement
-    pixels = -(-_pixels(W) // t) * t  # so that all tiles of a row are in the same phase
-    tile = Tile(*_vectors(C, dtype), pixels, 0, Q, t, e, left % t)
-    ways = np.subtract.outer(np.arange(H) + top, d * np.arange(P))
-    rows = _rows_met(ways // s, (ways % s == 0) & (ways >= 0) & (ways < s * I), J * C, Q * C)
+    vector, width = _vectors(C, dtype)
+    pixels = -(-_pixels(W) // t) * t  # so that the steps of the window fall on each tile alike
+    tile = Tile(vector, width, pixels, 0, Q, t, e, left % t)
+    steps = np.subtract.outer(np.arange(H) + top, d * np.arange(P))
+    met = (steps % s == 0) & (steps >= 0) & (steps < s * I)
+    rows = _rows(steps // s, met, J * C, Q * C)
     apart = math.gcd(s, d)
     numbers = (W, -(d // apart) * J * C, s // apart * Q * C, left // t, J, C)
     return _plan(dtype, tile, rows, dy_shape, numbers)
 
 
-def _plan(dtype, tile, rows, x_shape, numbers):
-    N, H, W, C = x_shape
-    shares = min(C // tile.channels, -(-TASKS // max(1, N * len(rows))))
-    size = (N, shares, tile.channels, H * W * C)
-    return Plan(tile_for(dtype, tile), rows, size, numbers)
+def _vectors(C, dtype):
+    """How many channels make a vector, and how many vectors lie side by side in a tile."""
+    count = lanes(dtype)
+    while count > C:
+        count //= 2
+    even = C >= 2 * count and -(-C // count) % 2 == 0
+    return count, 2 if even and REGISTERS > 16 else 1
 
 
-def _rows_met(source, met, x_row, w_row):
+def _pixels(count):
+    """How many of `count` pixels a tile takes, so that the last tile of a row is full."""
+    return count if count <= max(PIXELS) else min(PIXELS, key=lambda pixels: -count % pixels)
+
+
+def _rows(source, met, x_row, w_row):
     """For each row of y: how many rows of the window it meets, and where the first begins.
 
     Args:
-        source: (rows of y, P): which row of x it is.
-        met: (rows of y, P): whether there is such a row.
-        x_row, w_row: numbers in a row of x and of weight.
+        source: which row of x it is, (rows of y, P).
+        met: whether there is such a row, (rows of y, P).
+        x_row: numbers in a row of x.
+        w_row: numbers in a row of the window.
     """
     first = met.argmax(axis=1)
     at_x = source[np.arange(len(first)), first] * x_row
     return np.stack([met.sum(axis=1), at_x, first * w_row], axis=1)
 
 
-def _vectors(C, dtype):
-    """How many channels a vector holds, and how many vectors are side by side."""
-    count = lanes(dtype)
-    while count > C:
-        count //= 2
-    double = REGISTERS > 16 and C >= 2 * count and -(-C // count) % 2 == 0
-    return count, 2 if double else 1
-
-
-def _pixels(J):
-    """How many of J pixels a tile takes, so that little of the last tile is wasted."""
-    return J if J <= max(PIXELS) else min(PIXELS, key=lambda m: -J % m)
+def _plan(dtype, tile, rows, x_shape, numbers):
+    N, H, W, C = x_shape
+    shares = min(C // tile.channels, -(-TASKS // max(1, N * len(rows))))
+    return Rows(tile_for(dtype, tile), rows, (N, shares, tile.channels, H * W * C), numbers)
 
 
 @functools.lru_cache(maxsize=256)
 def _plan_weight_grad(dtype, x_shape, dy_shape, window, arrangement):
-    """The address of the tile, and the arguments cuts, window and numbers of _fill_parts."""
     N, H, W, C = x_shape
     _, I, J, _ = dy_shape
     (P, Q), ((s, t), ((top, _), (left, _)), (d, e)) = window, arrangement
-    fitting = [n for n in range(1, P + 1) if P % n == 0 and n * Q <= REGISTERS - 6]
-    rows = max(fitting, default=1)
+    rows = max((n for n in range(1, P + 1) if P % n == 0 and _fit(n, Q, 1)), default=1)
     vector, width = _vectors(C, dtype)
-    import os
-    if rows * Q > int(os.environ.get("SQ", 4)): width = 1
-    most = max(1, min(max(PIXELS), (REGISTERS - 2) // width - rows * Q))
-    pixels = J if J <= most else min((m for m in PIXELS if m <= most), key=lambda m: J % m, default=most)
+    width = width if _fit(rows, Q, width) else 1
+    pixels = J if J <= max(PIXELS) else min(PIXELS, key=lambda pixels: J % pixels)
     tile = Tile(vector, width, pixels, rows, Q, t, e)
-    cuts = _cuts(dy_shape, -(-C // tile.channels), x_shape, P*Q*C)
-    window = (P, Q, rows, tile.channels)
-    return tile_for(dtype, tile), cuts, window, (N, I, J, H * W * C, top, left, s, d, H, W, C)
+    read = N * (H * W + I * J) * C
+    parts = max(1, min(PARTS, read // (PART * P * Q * C)))
+    images = max(1, min(N, parts))
+    bands = min(I, parts // images)
+    shares = min(-(-C // tile.channels), -(-TASKS // (images * bands)))
+    return Parts(
+        tile_for(dtype, tile),
+        (shares, images, bands),
+        (P, Q, rows, tile.channels),
+        (N, I, J, H * W * C, top, left, s, d, H, W, C),
+    )
 
 
-def _cuts(dy_shape, blocks, x_shape, cells):
-    import os
-    N, I, J, C = dy_shape
-    if os.environ.get("OLD"):
-        shares = min(blocks, TASKS)
-        parts = -(-TASKS // shares)
-        images = max(1, min(N, parts))
-        return shares, images, min(I, -(-parts // images))
-    images = min(N, 32)
-    image = math.prod(x_shape[1:]) + math.prod(dy_shape[1:])
-    bands = max(1, min(I, int(os.environ.get("PARTS", 32)) // images, image // (int(os.environ.get("CELLS", 8)) * cells)))
-    shares = min(blocks, -(-TASKS // (images * bands)))
-    return shares, images, bands
+def _fit(rows, Q, width):
+    """Whether the registers can hold the sums of some rows of the window, Q gradients and an x."""
+    return width * (rows * Q + Q + 1) <= REGISTERS
 
 
 def forward(x, weight, bias, relu, y, arrangement):
-    """Fill y, (N, I, J, F).
+    """Fill y.
 
     Args:
         x: (N, H, W, C).
-        weight: (P, Q, 1, F), F a multiple of C.
-        bias: (F,) or None.
+        weight: (P, Q, 1, F), where F is a multiple of C.
+        bias: (F,), or None.
         relu: whether results below 0 become 0.
-        y: to be filled.
-        arrangement: strides, padding, dilation.
+        y: (N, I, J, F).
+        arrangement: strides, padding and dilation, as for conv2d.forward.
     """
     P, Q, _, F = weight.shape
     x = _repeated(x, F)
-    plan = _plan_forward(x.dtype, x.shape, y.shape, (P, Q), arrangement)
-    _run(plan, x, weight, bias, relu, y)
+    _run(_plan_forward(x.dtype, x.shape, y.shape, (P, Q), arrangement), x, weight, bias, relu, y)
 
 
 def input_grad(dy, weight, dx, arrangement):
-    """Fill dx, (N, H, W, C), from dy, (N, I, J, F); the rest as in `forward`."""
+    """Fill dx, (N, H, W, C), from dy, (N, I, J, F), and weight; the rest as for `forward`."""
     P, Q, _, F = weight.shape
-    *pixels, C = dx.shape
-    target = dx if C == F else empty((*pixels, F), dx.dtype)
-    plan = _plan_input_grad(dy.dtype, dy.shape, target.shape, (P, Q), arrangement)
-    _run(plan, dy, weight, None, False, target)
-    if C != F:
-        target.reshape(*dx.shape, -1).sum(axis=-1, out=dx)
-
-
-def weight_grad(x, dy, dw, arrangement):
-    """Fill dw, (P, Q, 1, F), from dy, (N, I, J, F), and x, (N, H, W, C)."""
-    P, Q, _, F = dw.shape
-    x = _repeated(x, F)
-    tile, cuts, *rest = _plan_weight_grad(x.dtype, x.shape, dy.shape, (P, Q), arrangement)
-    parts = empty((cuts[1] * cuts[2], dw.size), dw.dtype)
-    arrays = (x.reshape(-1), dy.reshape(-1), parts.reshape(-1))
-    _fill_parts(tile, arrays, cuts, *rest)
-    parts.sum(axis=0, out=dw.reshape(-1))
-
-
-def _repeated(x, F):
-    """x with as many channels as there are filters."""
-    return x if x.shape[3] == F else np.repeat(x, F // x.shape[3], axis=3)
+    several = dx.shape[3] != F
+    wide = empty((*dx.shape[:3], F), dx.dtype) if several else dx
+    plan = _plan_input_grad(dy.dtype, dy.shape, wide.shape, (P, Q), arrangement)
+    _run(plan, dy, weight, None, False, wide)
+    if several:
+        wide.reshape(*dx.shape, -1).sum(axis=-1, out=dx)
 
 
 def _run(plan, x, weight, bias, relu, y):
     start = np.zeros(y.shape[3], y.dtype) if bias is None else bias
     arrays = (x.reshape(-1), weight.reshape(-1), y.reshape(-1), start)
-    _fill_rows(plan.tile, arrays, plan.rows, plan.size, plan.numbers, int(relu))
+    _fill_rows(plan.tile, arrays, plan.rows, plan.cuts, plan.numbers, int(relu))
+
+
+def weight_grad(x, dy, dw, arrangement):
+    """Fill dw, (P, Q, 1, F), from x, (N, H, W, C), and dy, (N, I, J, F)."""
+    P, Q, _, F = dw.shape
+    x = _repeated(x, F)
+    plan = _plan_weight_grad(x.dtype, x.shape, dy.shape, (P, Q), arrangement)
+    _, images, bands = plan.cuts
+    parts = empty((images * bands, dw.size), dw.dtype)
+    arrays = (x.reshape(-1), dy.reshape(-1), parts.reshape(-1))
+    _fill_parts(plan.tile, arrays, plan.cuts, plan.window, plan.numbers)
+    parts.sum(axis=0, out=dw.reshape(-1))
+
+
+def _repeated(x, F):
+    """`x`, each channel as many times as it has filters."""
+    return x if x.shape[3] == F else np.repeat(x, F // x.shape[3], axis=3)
