@@ -16,7 +16,8 @@ weight is (P, Q, C / groups, F). `forward` adds a bias and cuts off below zero o
 the numbers are in the registers anyway.
 
 Work:     N*I*J * P*Q * C*F / groups multiplications each.
-Threads:  sweep.py, spread.py and correlate.py say who owns what.
+Threads:  sweep.py, spread.py and correlate.py say who owns what; depthwise.py, where each filter
+          sees one channel.
 Versions: NumPy reference, register tiles (simd.py). To come: CUDA (conv2d.cu).
 """
 
