@@ -16,12 +16,14 @@ weight is (P, Q, C / groups, F). `forward` adds a bias and cuts off below zero o
 the numbers are in the registers anyway.
 
 Work:     N*I*J * P*Q * C*F / groups multiplications each.
-Threads:  sweep.py, spread.py and correlate.py say who owns what.
+Threads:  sweep.py, spread.py and correlate.py say who owns what; depthwise.py, where each filter
+          sees one channel.
 Versions: NumPy reference, register tiles (simd.py). To come: CUDA (conv2d.cu).
 """
 
 import numpy as np
 
+from . import depthwise
 from .correlate import correlate
 from .geometry import Geometry
 from .kernel import Kernel
@@ -82,10 +84,18 @@ def described(x_shape, weight, arrangement):
     return Geometry(*size, s, t, d, e, top, left, groups), filters, (N, I, J, F)
 
 
+def one_by_one(groups, weight_shape):
+    """Whether each filter sees one channel of several."""
+    return groups > 1 and weight_shape[2] == 1
+
+
 def _forward_cpu(x, weight, bias, relu, strides, padding, dilation, groups):
     g, filters, shape = described(x.shape, weight, (strides, padding, dilation, groups))
     y = empty(shape, x.dtype)
-    sweep(x, filters, bias, relu, y, g)
+    if one_by_one(groups, weight.shape):
+        depthwise.forward(x, weight, bias, relu, y, (strides, padding, dilation))
+    else:
+        sweep(x, filters, bias, relu, y, g)
     return y
 
 
@@ -95,20 +105,17 @@ def _input_grad_cpu(dy, weight, x_shape, strides, padding, dilation, groups):
     _, I, J, _ = dy.shape
     (s, t), ((top, _), (left, _)), (d, e) = strides, padding, dilation
     dx = empty(x_shape, dy.dtype)
+    if one_by_one(groups, weight.shape):
+        depthwise.input_grad(dy, weight, dx, (strides, padding, dilation))
+        return dx
     filters = weight.reshape(P, Q, K, groups, F // groups).transpose(3, 0, 1, 4, 2)
     # each dx takes from the windows around it, or each window gives to the dx under it
     takes = (s, t) == (1, 1) and W * F <= J * (F + GIVING * groups) and K >= lanes(dy.dtype)
     if takes:
+        filters = filters[:, ::-1, ::-1]
         size = (N, I, J, F, P, Q, F // groups, K, H, W)
         corner = (d * (P - 1) - top, e * (Q - 1) - left)
-        sweep(
-            dy,
-            filters[:, ::-1, ::-1],
-            None,
-            False,
-            dx,
-            Geometry(*size, 1, 1, d, e, *corner, groups),
-        )
+        sweep(dy, filters, None, False, dx, Geometry(*size, 1, 1, d, e, *corner, groups))
     else:
         size = (N, H, W, C, P, Q, F // groups, K, I, J)
         spread(dy, filters, dx, Geometry(*size, s, t, d, e, top, left, groups))
@@ -120,6 +127,9 @@ def _weight_grad_cpu(x, dy, weight_shape, strides, padding, dilation, groups):
     _, I, J, _ = dy.shape
     (s, t), ((top, _), (left, _)), (d, e) = strides, padding, dilation
     dw = empty(weight_shape, x.dtype)
+    if one_by_one(groups, weight_shape):
+        depthwise.weight_grad(x, dy, dw, (strides, padding, dilation))
+        return dw
     N, H, W, C = x.shape
     size = (N, H, W, C, P, Q, K, F // groups, I, J)
     correlate(x, dy, dw, Geometry(*size, s, t, d, e, top, left, groups))

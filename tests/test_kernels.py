@@ -62,6 +62,17 @@ CONVOLUTIONS = {
     "groups": convolution((2, 7, 8, 6), (3, 3), 9, padding="same", groups=3),
     "groups with strides": convolution((2, 9, 9, 8), (3, 3), 64, strides=(2, 2), groups=2),
     "depthwise": convolution((2, 10, 9, 11), (3, 3), 11, padding="same", groups=11),
+    "depthwise, vectors": convolution((2, 9, 20, 64), (3, 3), 64, padding="same", groups=64),
+    "depthwise with strides": convolution(
+        (2, 15, 14, 32), (3, 3), 32, strides=(2, 2), padding="same", groups=32
+    ),
+    "depthwise, strides 3 and 5": convolution((2, 9, 11, 5), (2, 3), 5, strides=(3, 5), groups=5),
+    "depthwise, dilation": convolution(
+        (1, 14, 12, 17), (3, 3), 17, padding="same", dilation=(2, 3), groups=17
+    ),
+    "depthwise, several filters": convolution((2, 8, 9, 6), (3, 2), 18, padding="same", groups=6),
+    "depthwise, 7x7": convolution((1, 12, 10, 48), (7, 7), 48, padding="same", groups=48),
+    "depthwise, long sums": convolution((5, 40, 33, 16), (3, 3), 16, padding="same", groups=16),
     "1x1": convolution((2, 5, 6, 70), (1, 1), 48),
     "wide padding": convolution((2, 4, 5, 3), (2, 2), 5, padding=((3, 4), (5, 2))),
     "many channels": convolution((1, 4, 4, 300), (3, 3), 200, padding="same"),
@@ -72,11 +83,14 @@ CONVOLUTIONS = {
 }
 
 
-def random_convolution(seed):
+def random_convolution(seed, each_alone=False):
     rng = np.random.default_rng(seed)
     N, H, W = (int(n) for n in rng.integers(1, [4, 14, 20]))
     groups = int(rng.choice([1, 1, 2, 3]))
     C, F = groups * int(rng.integers(1, 20)), groups * int(rng.integers(1, 40))
+    if each_alone:
+        groups = C = int(rng.choice([2, 3, 7, 16, 17, 32, 40, 100]))
+        F = C * int(rng.choice([1, 1, 1, 2, 3]))
     strides, dilation = (1, 1), (1, 1)
     if rng.random() < 0.5:
         strides = tuple(int(n) for n in rng.integers(1, 4, 2))
@@ -127,6 +141,12 @@ def test_any_convolution_agrees_with_the_reference(seed):
     check_convolution(random_convolution(seed), ["float32", "float64"][seed % 2])
 
 
+@pytest.mark.parametrize("seed", range(30))
+def test_any_depthwise_convolution_agrees_with_the_reference(seed):
+    maps = random_convolution(seed, each_alone=True)
+    check_convolution(maps, ["float32", "float64"][seed % 2])
+
+
 def test_rounded_inputs_would_be_noticed():
     args = in_dtype(CONVOLUTIONS["tutorial, second layer"]["forward"], "float32")
     x = args[0].view(np.int32) & ~0x1FFF  # 10 bits of the fraction are left, as in TF32
@@ -134,7 +154,16 @@ def test_rounded_inputs_would_be_noticed():
     assert rounding_errors(result, conv2d.forward, args, "float32") > 50
 
 
-@pytest.mark.parametrize("name", ["tutorial, first layer", "same", "1x2 pixels of 130 filters"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tutorial, first layer",
+        "same",
+        "1x2 pixels of 130 filters",
+        "depthwise",
+        "depthwise, several filters",
+    ],
+)
 def test_bias_and_relu_are_added_on_the_way(name):
     x, weight, _, _, *where = CONVOLUTIONS[name]["forward"]
     bias = normal(4, weight.shape[3])
@@ -184,6 +213,25 @@ def test_an_empty_batch_is_no_error():
     assert y.shape == (0, 3, 3, 4)
     assert conv2d.input_grad(y, weight, x.shape, *where).shape == x.shape
     assert not conv2d.weight_grad(x, y, weight.shape, *where).any()
+
+
+def test_an_empty_batch_of_a_depthwise_convolution_is_no_error():
+    x, weight = np.zeros((0, 5, 5, 2)), np.ones((3, 3, 1, 2))
+    where = ((1, 1), NO_PADDING, (1, 1), 2)
+    y = conv2d.forward(x, weight, None, False, *where)
+    assert y.shape == (0, 3, 3, 2)
+    assert conv2d.input_grad(y, weight, x.shape, *where).shape == x.shape
+    assert not conv2d.weight_grad(x, y, weight.shape, *where).any()
+
+
+def test_nan_passes_through_a_depthwise_convolution_of_its_channel():
+    x = np.ones((1, 3, 3, 20), np.float32)
+    x[0, 0, 0, 3], x[0, 2, 2, 19] = np.nan, -np.inf
+    weight = np.ones((2, 2, 1, 20), np.float32)
+    y = conv2d.forward(x, weight, None, True, (1, 1), NO_PADDING, (1, 1), 20)
+    np.testing.assert_array_equal(y[..., 3].ravel(), [np.nan, 4, 4, 4])
+    np.testing.assert_array_equal(y[..., 19].ravel(), [4, 4, 4, 0])
+    assert np.isfinite(y[..., 4:]).all()
 
 
 def test_nan_and_infinity_pass_through_a_convolution():
@@ -346,6 +394,11 @@ EVERY = {
     **pooling(*WINDOWS[1]),
     **simple(),
 }
+DEPTHWISE = {
+    f"{case}, {name}": (f"conv2d.{name}", args)
+    for case in ("depthwise, long sums", "depthwise, several filters", "depthwise with strides")
+    for name, args in CONVOLUTIONS[case].items()
+}
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -370,9 +423,8 @@ def test_inputs_stay_as_they_were(name):
         np.testing.assert_array_equal(now, then)
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_the_number_of_threads_changes_no_bit(name):
-    args = in_dtype(EVERY[name], "float32")
+def check_threads(name, args):
+    args = in_dtype(args, "float32")
     threads = numba.get_num_threads()
     many = outputs(kernel_named(name), args)
     numba.set_num_threads(1)
@@ -385,14 +437,33 @@ def test_the_number_of_threads_changes_no_bit(name):
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_no_result_depends_on_what_its_memory_held(name, monkeypatch):
-    expected = outputs(kernel_named(name), EVERY[name])
+def test_the_number_of_threads_changes_no_bit(name):
+    check_threads(name, EVERY[name])
+
+
+@pytest.mark.parametrize("case", DEPTHWISE)
+def test_the_number_of_threads_changes_no_bit_of_a_depthwise_convolution(case):
+    check_threads(*DEPTHWISE[case])
+
+
+def check_memory(name, args, monkeypatch):
+    expected = outputs(kernel_named(name), args)
     poison = lambda shape, dtype: np.full(shape, 77, dtype)  # noqa: E731
-    for family in (name.split(".")[0], "sweep", "spread", "correlate"):
+    for family in (name.split(".")[0], "sweep", "spread", "correlate", "depthwise"):
         module = importlib.import_module(f"minicnn.kernels.{family}")
         monkeypatch.setattr(module, "empty", poison, raising=False)
-    for one, other in zip(outputs(kernel_named(name), EVERY[name]), expected, strict=True):
+    for one, other in zip(outputs(kernel_named(name), args), expected, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_no_result_depends_on_what_its_memory_held(name, monkeypatch):
+    check_memory(name, EVERY[name], monkeypatch)
+
+
+@pytest.mark.parametrize("case", DEPTHWISE)
+def test_no_depthwise_result_depends_on_what_its_memory_held(case, monkeypatch):
+    check_memory(*DEPTHWISE[case], monkeypatch)
 
 
 class OnTheGPU:

@@ -15,6 +15,7 @@ from minicnn.layers import (
     BatchNormalization,
     Conv2D,
     Dense,
+    DepthwiseConv2D,
     Dropout,
     Flatten,
     GlobalAveragePooling2D,
@@ -26,6 +27,7 @@ from minicnn.layers import (
     MaxPooling2D,
     ReLU,
     Reshape,
+    SeparableConv2D,
     Softmax,
     ZeroPadding2D,
 )
@@ -57,6 +59,20 @@ CASES = {
         IMAGES,
         (2, 7, 6, 3),
         12,
+    ),
+    "depthwise": (lambda **k: DepthwiseConv2D(3, **k), IMAGES, (2, 5, 4, 4), 40),
+    "depthwise multiplied": (
+        lambda **k: DepthwiseConv2D(3, 2, "same", 2, activation="relu", **k),
+        IMAGES,
+        (2, 4, 3, 8),
+        80,
+    ),
+    "separable": (lambda **k: SeparableConv2D(3, 3, **k), IMAGES, (2, 5, 4, 3), 51),
+    "separable multiplied": (
+        lambda **k: SeparableConv2D(3, 3, depth_multiplier=2, use_bias=False, **k),
+        IMAGES,
+        (2, 5, 4, 3),
+        96,
     ),
     "max pooling": (lambda **k: MaxPooling2D(**k), IMAGES, (2, 3, 3, 4), 0),
     "max pooling same": (lambda **k: MaxPooling2D(3, 2, "same", **k), IMAGES, (2, 4, 3, 4), 0),
@@ -249,6 +265,7 @@ def test_aliases_are_the_same_classes():
     assert layers.GlobalAvgPool2D is GlobalAveragePooling2D
     assert layers.GlobalMaxPool2D is GlobalMaxPooling2D
     assert layers.Convolution2D is Conv2D
+    assert layers.SeparableConvolution2D is SeparableConv2D
 
 
 # -- weights
@@ -675,7 +692,13 @@ def test_conv2d_groups_must_divide_the_channels():
 )
 @pytest.mark.parametrize(
     "layer",
-    [Conv2D(2, 3, name="c"), MaxPooling2D(name="c"), GlobalMaxPooling2D(name="c")],
+    [
+        Conv2D(2, 3, name="c"),
+        DepthwiseConv2D(3, name="c"),
+        SeparableConv2D(2, 3, name="c"),
+        MaxPooling2D(name="c"),
+        GlobalMaxPooling2D(name="c"),
+    ],
 )
 def test_layers_of_images_want_four_axes(layer, shape, hint):
     match = rf"layer 'c' .*: wants images, .* but got shape .*{shape[-1]}\)\. {hint}"
@@ -696,6 +719,8 @@ def test_conv2d_recognizes_channels_first():
     [
         (Conv2D(2, 5, name="w"), "5 x 5"),
         (Conv2D(2, 3, dilation_rate=2, name="w"), r"5 x 5, dilated by \(2, 2\),"),
+        (DepthwiseConv2D(5, name="w"), "5 x 5"),
+        (SeparableConv2D(2, 3, dilation_rate=2, name="w"), r"5 x 5, dilated by \(2, 2\),"),
         (MaxPooling2D((1, 5), name="w"), "1 x 5"),
         (AveragePooling2D(5, name="w"), "5 x 5"),
     ],
@@ -706,6 +731,100 @@ def test_window_must_fit_into_the_image(layer, window):
         layer.compute_output_shape((None, 4, 4, 3))
     with pytest.raises(ValueError, match="does not fit into images of 4 x 4"):
         layer(np.zeros((1, 4, 4, 3)))
+
+
+# -- DepthwiseConv2D and SeparableConv2D
+
+
+def test_depthwise_filters_see_one_channel_each():
+    layer = built(DepthwiseConv2D(1, depth_multiplier=2, use_bias=False), (1, 1, 1, 2))
+    layer.set_weights([np.array([1.0, 2, 3, 4]).reshape(1, 1, 2, 2)])
+    y = layer(np.array([10.0, 100]).reshape(1, 1, 1, 2)).numpy()
+    assert y.ravel().tolist() == [10, 20, 300, 400]
+
+
+def test_separable_mixes_what_depthwise_makes():
+    x = random_input(IMAGES)
+    layer = built(SeparableConv2D(5, 3, 2, "same", activation="relu"), IMAGES)
+    depthwise, pointwise, bias = layer.get_weights()
+    first = built(DepthwiseConv2D(3, 2, "same", use_bias=False), IMAGES)
+    second = built(Conv2D(5, 1, activation="relu"), IMAGES)
+    first.set_weights([depthwise])
+    second.set_weights([pointwise, bias + 0.1])
+    layer.set_weights([depthwise, pointwise, bias + 0.1])
+    np.testing.assert_array_equal(layer(x).numpy(), second(first(x)).numpy())
+
+
+def test_depthwise_with_relu_equals_relu_after_it():
+    fused, plain, x = (
+        DepthwiseConv2D(3, activation="relu"),
+        DepthwiseConv2D(3),
+        random_input(IMAGES),
+    )
+    y = plain(x)
+    built(fused, IMAGES).set_weights(plain.get_weights())
+    assert (y.numpy() < 0).any()
+    np.testing.assert_array_equal(fused(x).numpy(), ops.relu(y).numpy())
+
+
+def test_each_weight_of_a_separable_convolution_has_its_own_settings():
+    layer = SeparableConv2D(
+        2,
+        1,
+        depthwise_initializer="ones",
+        pointwise_initializer="zeros",
+        bias_initializer="ones",
+        depthwise_regularizer="l2",
+        pointwise_regularizer="l1",
+        depthwise_constraint=abs,
+        pointwise_constraint=np.tanh,
+        bias_constraint=np.sign,
+    )
+    depthwise, pointwise, bias = built(layer, (1, 2, 2, 3)).weights
+    assert [w.name for w in layer.weights] == ["depthwise_kernel", "pointwise_kernel", "bias"]
+    assert [w.numpy().mean() for w in layer.weights] == [1, 0, 1]
+    assert [w.constraint for w in layer.weights] == [abs, np.tanh, np.sign]
+    assert type(depthwise.regularizer) is not type(pointwise.regularizer)
+    assert bias.regularizer is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"kernel_size": 0}, "kernel_size must be an integer of at least 1, but is 0"),
+        ({"depth_multiplier": 0}, "depth_multiplier must be an integer of at least 1, but is 0"),
+        ({"strides": -1}, "strides must be an integer of at least 1, but is -1"),
+        ({"padding": "smae"}, "padding must be 'valid' or 'same', .*Did you mean 'same'"),
+        ({"data_format": "channels_first"}, "'channels_first' is not supported.*np.transpose"),
+        (
+            {"strides": 2, "dilation_rate": 2},
+            r"strides=\(2, 2\) and dilation_rate=\(2, 2\) do not go",
+        ),
+        ({"kernel_initializer": "ones"}, "'kernel_initializer'.*Known are"),
+    ],
+)
+def test_depthwise_and_separable_check_their_settings(settings, match):
+    with pytest.raises(ValueError, match=f"DepthwiseConv2D: .*{match}"):
+        DepthwiseConv2D(**({"kernel_size": 3} | settings))
+    with pytest.raises(ValueError, match=f"SeparableConv2D: .*{match}"):
+        SeparableConv2D(**({"filters": 4, "kernel_size": 3} | settings))
+
+
+def test_depthwise_and_separable_check_kinds():
+    with pytest.raises(TypeError, match="DepthwiseConv2D: use_bias must be True or False"):
+        DepthwiseConv2D(3, use_bias="yes")
+    with pytest.raises(TypeError, match="DepthwiseConv2D: depthwise_constraint must be a function"):
+        DepthwiseConv2D(3, depthwise_constraint="max_norm")
+    with pytest.raises(TypeError, match="SeparableConv2D: pointwise_constraint must be a function"):
+        SeparableConv2D(3, 3, pointwise_constraint="max_norm")
+    with pytest.raises(ValueError, match="SeparableConv2D: filters must be an integer of at least"):
+        SeparableConv2D(0, 3)
+
+
+def test_depthwise_wants_the_channels_it_was_built_for():
+    layer = built(DepthwiseConv2D(3, name="d"), (1, 8, 8, 3))
+    with pytest.raises(ValueError, match=r"layer 'd' .*: wants 3 numbers on the last axis"):
+        layer(np.zeros((1, 8, 8, 4)))
 
 
 # -- pooling

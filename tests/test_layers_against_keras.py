@@ -33,6 +33,18 @@ CASES = [
     ("Conv2D", {"filters": 5, "kernel_size": 3, "dilation_rate": 2, "padding": "same"}, IMAGES),
     ("Conv2D", {"filters": 6, "kernel_size": 3, "groups": 2, "activation": "relu"}, IMAGES),
     ("Conv2D", {"filters": 8, "kernel_size": 3, "groups": 4, "strides": 2}, IMAGES),
+    ("DepthwiseConv2D", {"kernel_size": 3}, IMAGES),
+    ("DepthwiseConv2D", {"kernel_size": 3, "activation": "relu", "padding": "same"}, IMAGES),
+    ("DepthwiseConv2D", {"kernel_size": (2, 3), "depth_multiplier": 3, "strides": 2}, IMAGES),
+    ("DepthwiseConv2D", {"kernel_size": 3, "strides": 2, "padding": "same"}, IMAGES),
+    ("DepthwiseConv2D", {"kernel_size": 2, "dilation_rate": 3, "use_bias": False}, IMAGES),
+    ("DepthwiseConv2D", {"kernel_size": 3, "activation": "tanh"}, (2, 5, 6, 1)),
+    ("SeparableConv2D", {"filters": 5, "kernel_size": 3}, IMAGES),
+    ("SeparableConv2D", {"filters": 5, "kernel_size": 3, "activation": "relu"}, IMAGES),
+    ("SeparableConv2D", {"filters": 6, "kernel_size": (3, 2), "depth_multiplier": 2}, IMAGES),
+    ("SeparableConv2D", {"filters": 5, "kernel_size": 3, "strides": 2, "padding": "same"}, IMAGES),
+    ("SeparableConv2D", {"filters": 5, "kernel_size": 2, "dilation_rate": (2, 3)}, IMAGES),
+    ("SeparableConv2D", {"filters": 3, "kernel_size": 2, "use_bias": False}, IMAGES),
     ("MaxPooling2D", {}, IMAGES),
     ("MaxPooling2D", {"pool_size": (3, 2), "strides": (1, 2)}, IMAGES),
     ("MaxPooling2D", {"pool_size": 3, "strides": 2, "padding": "same"}, IMAGES),
@@ -143,13 +155,15 @@ def test_automatic_names_are_equal():
 
 
 def network(library):
-    """Two convolutions, two Dense layers, a normalization and four layers without weights."""
+    """Four convolutions, two Dense layers, a normalization and four layers without weights."""
     return [
         library.Conv2D(4, 3, activation="relu", name="first"),
         library.MaxPooling2D(),
         library.Conv2D(6, 3, padding="same", use_bias=False),
         library.BatchNormalization(moving_mean_initializer="ones"),
         library.ReLU(),
+        library.DepthwiseConv2D(2, depth_multiplier=2),
+        library.SeparableConv2D(5, 2, padding="same"),
         library.Flatten(),
         library.Dense(8, activation="relu"),
         library.Dropout(0.5),

@@ -7,6 +7,7 @@ the weights once the shape of the input is known, and `call` is a line or two of
 from minicnn.layers.activation import ELU, LeakyReLU, ReLU, Softmax
 from minicnn.layers.convolution import Conv2D
 from minicnn.layers.core import Activation, Dense, Input, InputLayer
+from minicnn.layers.depthwise import DepthwiseConv2D, SeparableConv2D
 from minicnn.layers.layer import Layer
 from minicnn.layers.normalization import BatchNormalization
 from minicnn.layers.pooling import (
@@ -24,6 +25,7 @@ Convolution2D = Conv2D
 GlobalAvgPool2D = GlobalAveragePooling2D
 GlobalMaxPool2D = GlobalMaxPooling2D
 MaxPool2D = MaxPooling2D
+SeparableConvolution2D = SeparableConv2D
 
 __all__ = [
     "ELU",
@@ -34,6 +36,7 @@ __all__ = [
     "Conv2D",
     "Convolution2D",
     "Dense",
+    "DepthwiseConv2D",
     "Dropout",
     "Flatten",
     "GlobalAveragePooling2D",
@@ -48,6 +51,8 @@ __all__ = [
     "MaxPooling2D",
     "ReLU",
     "Reshape",
+    "SeparableConv2D",
+    "SeparableConvolution2D",
     "Softmax",
     "ZeroPadding2D",
 ]
