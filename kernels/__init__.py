@@ -16,6 +16,7 @@ from .memory import empty, zeros
 if TYPE_CHECKING:  # for editors and mypy; at run time __getattr__ does the same, later
     from . import (
         adam,
+        augment,
         average_pool2d,
         conv2d,
         conv_pool,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:  # for editors and mypy; at run time __getattr__ does the same
         normal_cdf,
         relu,
         rmsprop,
+        rows,
         sgd,
         softmax_cross_entropy,
         sum_rows,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:  # for editors and mypy; at run time __getattr__ does the same
 
 FAMILIES = (
     "adam",
+    "augment",
     "average_pool2d",
     "conv2d",
     "conv_pool",
@@ -41,6 +44,7 @@ FAMILIES = (
     "normal_cdf",
     "relu",
     "rmsprop",
+    "rows",
     "sgd",
     "softmax_cross_entropy",
     "sum_rows",
@@ -52,6 +56,7 @@ __all__ = [
     "Kernel",
     "adam",
     "all_kernels",
+    "augment",
     "average_pool2d",
     "conv2d",
     "conv_pool",
@@ -63,6 +68,7 @@ __all__ = [
     "normal_cdf",
     "relu",
     "rmsprop",
+    "rows",
     "sgd",
     "softmax_cross_entropy",
     "sum_rows",
