@@ -26,7 +26,7 @@ def test_every_kernel_is_compared_with_its_reference():
 
 def test_every_file_of_kernels_is_a_family_or_a_tool():
     tools = {"__init__", "compiling", "correlate", "geometry", "kernel", "memory", "simd"}
-    tools |= {"runs", "spread", "sweep"}
+    tools |= {"runs", "spread", "sweep", "threads", "warmup"}
     files = {path.stem for path in ROOT.glob("kernels/*.py")}
     assert files == tools | set(kernels.FAMILIES)
 
@@ -36,6 +36,11 @@ def test_every_family_has_a_header_that_says_who_owns_what(family):
     header = importlib.import_module(f"minicnn.kernels.{family}").__doc__
     for part in ("Work:", "Threads:", "Versions:"):
         assert part in header
+
+
+def test_every_kernel_is_compiled_ahead_by_the_warmup():
+    warmup = importlib.import_module("minicnn.kernels.warmup")
+    assert {name for name, _ in warmup.calls("float32")} == set(KERNELS)
 
 
 @pytest.mark.parametrize("name", KERNELS)
@@ -48,6 +53,8 @@ def test_which_gpu_versions_are_missing():
     # the list shrinks with every .cu file; what stands here is what a GPU cannot do yet
     assert kernels.without_gpu_version() == [
         "adam.step",
+        "augment.gather",
+        "augment.scatter",
         "average_pool2d.forward",
         "average_pool2d.spread",
         "conv2d.forward",
@@ -63,6 +70,7 @@ def test_which_gpu_versions_are_missing():
         "relu.forward",
         "relu.backward",
         "rmsprop.step",
+        "rows.gather",
         "sgd.step",
         "softmax_cross_entropy.forward",
         "softmax_cross_entropy.backward",
