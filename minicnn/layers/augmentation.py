@@ -14,10 +14,10 @@ from minicnn.layers import arguments
 from minicnn.layers.input_check import check_images
 from minicnn.layers.layer import Layer
 from minicnn.layers.shapes import Shape
+from minicnn.ops.pixels import FILL_MODES, places_beyond
 from minicnn.random import new_generator
 
 MODES = ("horizontal", "vertical", "horizontal_and_vertical")
-FILL_MODES = ("reflect", "wrap", "constant", "nearest")
 
 
 class ImageAugmentation(Layer):
@@ -216,7 +216,7 @@ class RandomTranslation(ImageAugmentation):
         self.height_factor, self.width_factor = height_factor, width_factor
         self._heights = _bounds(f"{who}: height_factor", height_factor)
         self._widths = _bounds(f"{who}: width_factor", width_factor)
-        self.fill_mode = arguments.one_of(who, "fill_mode", fill_mode, FILL_MODES)
+        self.fill_mode = arguments.one_of(who, "fill_mode", fill_mode, tuple(FILL_MODES))
         words = ("bilinear", "nearest")
         self.interpolation = arguments.one_of(who, "interpolation", interpolation, words)
         self.fill_value = number(f"{who}: fill_value", fill_value, low=-np.inf)
@@ -247,9 +247,9 @@ class RandomTranslation(ImageAugmentation):
         first = np.floor(-moves)
         share = -moves - first  # of the second neighbour
         places = first.astype(np.intp)[:, None] + np.arange(size)
-        found = [(ops.places_beyond(places, size, self.fill_mode), 1 - share)]
+        found = [(places_beyond(places, size, self.fill_mode), 1 - share)]
         if share.any():
-            found.append((ops.places_beyond(places + 1, size, self.fill_mode), share))
+            found.append((places_beyond(places + 1, size, self.fill_mode), share))
         return found
 
     def get_config(self) -> dict[str, Any]:
