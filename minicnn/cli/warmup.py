@@ -36,7 +36,7 @@ def run(settings: argparse.Namespace) -> int:
         raise UserError("Numba's compiler is switched off: unset NUMBA_DISABLE_JIT.")
     warmup = importlib.import_module(".warmup", kernels.__name__)
     compiling = importlib.import_module(".compiling", kernels.__name__)
-    start = time.perf_counter()
+    start, before = time.perf_counter(), compiling.notice.count
     compiling.notice.quiet = True
     try:
         warmup.compile_all(settings.dtype, _report)
@@ -44,7 +44,7 @@ def run(settings: argparse.Namespace) -> int:
         compiling.notice.quiet = False
         _end_line()
     seconds = time.perf_counter() - start
-    count, folder = compiling.notice.count, compiling.cache_folder()
+    count, folder = compiling.notice.count - before, compiling.cache_folder()
     print(f"{count} functions compiled for {settings.dtype} in {seconds:.1f} s{_kept(folder)}")
     return 0
 
