@@ -16,6 +16,7 @@ from .memory import empty, zeros
 if TYPE_CHECKING:  # for editors and mypy; at run time __getattr__ does the same, later
     from . import (
         adam,
+        augment,
         average_pool2d,
         batch_norm,
         conv2d,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:  # for editors and mypy; at run time __getattr__ does the same
         normal_cdf,
         relu,
         rmsprop,
+        rows,
         sgd,
         softmax_cross_entropy,
         sum_rows,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:  # for editors and mypy; at run time __getattr__ does the same
 
 FAMILIES = (
     "adam",
+    "augment",
     "average_pool2d",
     "batch_norm",
     "conv2d",
@@ -43,6 +46,7 @@ FAMILIES = (
     "normal_cdf",
     "relu",
     "rmsprop",
+    "rows",
     "sgd",
     "softmax_cross_entropy",
     "sum_rows",
@@ -54,6 +58,7 @@ __all__ = [
     "Kernel",
     "adam",
     "all_kernels",
+    "augment",
     "average_pool2d",
     "batch_norm",
     "conv2d",
@@ -66,6 +71,7 @@ __all__ = [
     "normal_cdf",
     "relu",
     "rmsprop",
+    "rows",
     "sgd",
     "softmax_cross_entropy",
     "sum_rows",

@@ -20,9 +20,12 @@ from typing import Any, TypeVar
 import numba
 from numba.core import event
 
+from .threads import follow_openmp
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 PACKAGE = __name__.rpartition(".")[0]
+REWRITE = "\r\x1b[K"  # back to the beginning of the line, and clear it
 
 
 def compiled(function: Function) -> Function:
@@ -98,7 +101,8 @@ class _Notice(event.Listener):  # type: ignore[misc]
 
     def __init__(self) -> None:
         self.depth = 0  # a kernel that calls another one compiles it on the way
-        self.said = False
+        self.count = 0  # of kernels that had to be compiled; nobody knows how many there will be
+        self.quiet = False
 
     def on_start(self, event: Any) -> None:
         function = event.data["dispatcher"].py_func
@@ -107,27 +111,33 @@ class _Notice(event.Listener):  # type: ignore[misc]
         self.depth += 1
         if self.depth > 1:
             return
-        family = function.__module__.rpartition(".")[2]
+        self.count += 1
+        if not self.quiet:
+            self._say(function.__module__.rpartition(".")[2])
+
+    def _say(self, family: str) -> None:
         if sys.stderr.isatty():
             print(
-                f"\r\x1b[Kminicnn: compiling kernels, once for this machine: {family}",
+                f"{REWRITE}minicnn: compiling kernels, once for this machine: kernel {self.count}, "
+                f"{family}",
                 end=" ...",
                 file=sys.stderr,
                 flush=True,
             )
-        elif not self.said:
+        elif self.count == 1:
             print(
                 "minicnn: compiling kernels, once for this machine; this takes some seconds ...",
                 file=sys.stderr,
                 flush=True,
             )
-        self.said = True
 
     def on_end(self, event: Any) -> None:
         if event.data["dispatcher"].py_func.__module__.startswith(PACKAGE):
             self.depth -= 1
-            if not self.depth and sys.stderr.isatty():
-                print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            if not self.depth and not self.quiet and sys.stderr.isatty():
+                print(REWRITE, end="", file=sys.stderr, flush=True)
 
 
-event.register("numba:compile", _Notice())
+notice = _Notice()
+event.register("numba:compile", notice)
+follow_openmp()

@@ -120,6 +120,11 @@ CASES = {
     "getitem, pairs": (lambda x: x[np.arange(3), LABELS], _normal(3, 4)),
     "getitem, truth values": (lambda x: x[MASK], _normal(2, 3)),
     "getitem, mixed": (lambda x: x[:, [1, 1, 0], 1:], _normal(2, 3, 4)),
+    # pixels
+    "gather_pixels": (
+        lambda x: ops.gather_pixels(x, [[2, 0], [1, 1]], [[0, -1, 3, 3], [2, 1, 0, -1]], 0.5),
+        _normal(2, 3, 4, 2),
+    ),
     # reductions
     "sum": (ops.sum, _normal(2, 3)),
     "sum, of axes": (lambda x: ops.sum(x, axis=(0, -1)), _normal(2, 3, 4)),

@@ -52,6 +52,35 @@ def test_every_epoch_has_a_new_order_and_keeps_rows_together():
     assert orders[0] != orders[1] != sorted(orders[1])
 
 
+@pytest.mark.parametrize(
+    "dtype", ["uint8", "float32", "float64", "int16", "bool", "float16", ">f8"]
+)
+@pytest.mark.parametrize("shape", [(23, 4, 5), (23,)])
+def test_shuffled_batches_are_bit_by_bit_those_of_numpy(dtype, shape):
+    x = (200 * np.random.default_rng(0).random(shape)).astype(dtype)
+    for rows in (x, x[::-1], np.asfortranarray(x)):
+        batches = ArrayBatches(Batch(rows), 5, np.random.default_rng(7))
+        order = np.random.default_rng(7).permutation(len(x))
+        for number, batch in enumerate(batches):
+            expected = rows[order[5 * number : 5 * number + 5]].astype(np.float32)
+            assert batch.x.dtype == np.float32
+            np.testing.assert_array_equal(batch.x, expected)
+
+
+def test_memory_that_is_read_only_is_read():
+    x = np.arange(6.0)
+    x.flags.writeable = False
+    (batch,) = ArrayBatches(Batch(x), 6, np.random.default_rng(0))
+    assert sorted(batch.x.tolist()) == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_batch_that_is_kept_stays_as_it_was():
+    x = np.arange(40 * 30_000, dtype=np.uint8).reshape(40, -1)  # large: its memory is used again
+    kept = list(ArrayBatches(Batch(x), 8, np.random.default_rng(0)))
+    order = np.random.default_rng(0).permutation(40)
+    np.testing.assert_array_equal(np.concatenate([batch.x for batch in kept]), x[order])
+
+
 def test_batches_are_float32_but_class_numbers_stay_integers():
     batch = converted(Batch(np.zeros(2, np.uint8), np.zeros(2, np.int64), np.zeros(2)))
     assert [array.dtype for array in batch] == [np.float32, np.int64, np.float32]

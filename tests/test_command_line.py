@@ -4,11 +4,13 @@ import contextlib
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 
@@ -523,6 +525,42 @@ def test_doctor_says_where_cifar10_will_be_put(capsys, monkeypatch):
     assert main(["doctor"]) == 0  # it will be downloaded: no problem
     out = capsys.readouterr().out
     assert "not on this machine" in out and "It is downloaded when it is first used" in out
+
+
+def test_doctor_says_who_decides_about_the_threads(capsys, monkeypatch):
+    numba.get_num_threads()
+    monkeypatch.setenv("NUMBA_NUM_THREADS", str(numba.config.NUMBA_NUM_THREADS))
+    main(["doctor"])
+    assert f"{numba.get_num_threads()} (NUMBA_NUM_THREADS), for " in capsys.readouterr().out
+
+
+# --- warmup
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+def test_warmup_says_how_far_it_is_and_how_long_it_took(capsys):
+    assert main(["warmup"]) == 0
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    count = len(lines) - 1
+    assert lines[0] == f"compiling kernels 1 of {count}: conv2d"
+    assert lines[-2].startswith(f"compiling kernels {count} of {count}: ")
+    assert re.fullmatch(r"\d+ functions compiled for float32 in \d+\.\d s, kept in .+", lines[-1])
+    assert err == ""
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+def test_warmup_writes_one_line_anew_on_a_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    main(["warmup"])
+    progress, _, rest = capsys.readouterr().out.partition("\n")
+    assert progress.count("\r\x1b[Kcompiling kernels ") > 20
+    assert "functions compiled" in rest and rest.count("\n") == 1
+
+
+def test_warmup_without_a_compiler_is_refused(capsys, monkeypatch):
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+    assert "unset NUMBA_DISABLE_JIT" in refusal(["warmup"], capsys)
 
 
 # --- the program itself

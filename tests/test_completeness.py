@@ -26,7 +26,8 @@ def test_every_kernel_is_compared_with_its_reference():
 
 def test_every_file_of_kernels_is_a_family_or_a_tool():
     tools = {"__init__", "compiling", "correlate", "geometry", "kernel", "memory", "simd"}
-    tools |= {"channel_code", "channel_tiles", "depthwise", "runs", "spread", "sweep"}
+    tools |= {"channel_code", "channel_tiles", "depthwise", "packing", "planning", "runs", "spread"}
+    tools |= {"sweep", "threads", "warmup"}
     files = {path.stem for path in ROOT.glob("kernels/*.py")}
     assert files == tools | set(kernels.FAMILIES)
 
@@ -36,6 +37,11 @@ def test_every_family_has_a_header_that_says_who_owns_what(family):
     header = importlib.import_module(f"minicnn.kernels.{family}").__doc__
     for part in ("Work:", "Threads:", "Versions:"):
         assert part in header
+
+
+def test_every_kernel_is_compiled_ahead_by_the_warmup():
+    warmup = importlib.import_module("minicnn.kernels.warmup")
+    assert {name for name, _ in warmup.calls("float32")} == set(KERNELS)
 
 
 @pytest.mark.parametrize("name", KERNELS)
@@ -48,6 +54,8 @@ def test_which_gpu_versions_are_missing():
     # the list shrinks with every .cu file; what stands here is what a GPU cannot do yet
     assert kernels.without_gpu_version() == [
         "adam.step",
+        "augment.gather",
+        "augment.scatter",
         "average_pool2d.forward",
         "average_pool2d.spread",
         "batch_norm.moments",
@@ -67,6 +75,7 @@ def test_which_gpu_versions_are_missing():
         "relu.forward",
         "relu.backward",
         "rmsprop.step",
+        "rows.gather",
         "sgd.step",
         "softmax_cross_entropy.forward",
         "softmax_cross_entropy.backward",

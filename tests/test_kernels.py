@@ -272,12 +272,21 @@ def pooling(window, strides, padding, seed=0):
     }
 
 
+PLACES = (  # rows (N, I) and columns (N, J) of images of 4 x 5 pixels; -1 is outside
+    np.array([[0, 3, 3], [2, -1, 1]]),
+    np.array([[4, 3, 2, 1, 0, 0], [-1, -1, 0, 1, 4, -1]]),
+)
+
+
 def simple():
     """Arguments of the other kernels of this file's kind."""
     return {
         "relu.forward": (normal(1, 3, 40, 50, 9),),
         "relu.backward": (normal(1, 3, 40, 50, 9), normal(2, 3, 40, 50, 9)),
         "matmul.multiply": (normal(1, 45, 37), normal(2, 37, 70)),
+        "rows.gather": (normal(1, 9, 4, 3), np.array([8, 0, 3, 3]), "float32"),
+        "augment.gather": (normal(1, 2, 4, 5, 3), *PLACES, 0.5),
+        "augment.scatter": (normal(2, 2, 3, 6, 3), *PLACES, (2, 4, 5, 3)),
     }
 
 
@@ -309,6 +318,24 @@ def test_pooling_agrees_with_the_reference(name, window, dtype):
 @pytest.mark.parametrize("name", simple())
 def test_simple_kernels_agree_with_the_reference(name, dtype):
     check_equal(name, simple()[name], dtype)
+
+
+@pytest.mark.parametrize("given", ["uint8", "float32", "float64", "int64"])
+@pytest.mark.parametrize("shape", [(7,), (7, 0), (7, 3, 5), (7, 2, 3, 4)])
+def test_rows_are_those_of_numpy_converted(given, shape):
+    x = (100 * np.random.default_rng(0).random(shape)).astype(given)
+    places = np.array([6, 0, 0, 5])
+    for dtype in ("float32", "float64"):
+        y = kernels.rows.gather(x, places, dtype)
+        assert y.dtype == dtype
+        np.testing.assert_array_equal(y, x[places].astype(dtype))
+
+
+def test_copied_pixels_give_their_gradients_back():
+    x, dy = normal(1, 2, 4, 5, 3), normal(2, 2, 3, 6, 3)
+    y = kernels.augment.gather(x, *PLACES, 0.0)
+    dx = kernels.augment.scatter(dy, *PLACES, x.shape)
+    np.testing.assert_allclose(np.vdot(y, dy), np.vdot(x, dx))
 
 
 @pytest.mark.parametrize("size", [0, 1, 7, 100_000])

@@ -25,6 +25,9 @@ from minicnn.layers import (
     Layer,
     LeakyReLU,
     MaxPooling2D,
+    RandomCrop,
+    RandomFlip,
+    RandomTranslation,
     ReLU,
     Reshape,
     SeparableConv2D,
@@ -108,6 +111,14 @@ CASES = {
     "elu": (lambda **k: ELU(**k), IMAGES, IMAGES, 0),
     "softmax": (lambda **k: Softmax(**k), IMAGES, IMAGES, 0),
     "dropout": (lambda **k: Dropout(0.5, **k), IMAGES, IMAGES, 0),
+    "random flip": (lambda **k: RandomFlip(seed=1, **k), IMAGES, IMAGES, 0),
+    "random crop": (lambda **k: RandomCrop(5, 3, seed=1, **k), IMAGES, (2, 5, 3, 4), 0),
+    "random translation": (
+        lambda **k: RandomTranslation(0.3, (0.1, 0.2), seed=1, **k),
+        IMAGES,
+        IMAGES,
+        0,
+    ),
 }
 
 
@@ -183,7 +194,8 @@ def test_input_is_not_changed(case):
 def test_tensors_and_arrays_give_the_same(case):
     make, x_shape, *_ = case
     layer, x = make(), random_input(x_shape)
-    np.testing.assert_array_equal(layer(x).numpy(), layer(Tensor(x)).numpy())
+    one, other = layer(x, training=False), layer(Tensor(x), training=False)
+    np.testing.assert_array_equal(one.numpy(), other.numpy())
 
 
 def test_a_batch_of_one_input_works(case):

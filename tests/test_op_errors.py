@@ -5,6 +5,7 @@ import pytest
 
 from minicnn import ops
 from minicnn.autograd import Tensor
+from minicnn.ops.pixels import places_beyond
 
 
 def zeros(*shape):
@@ -223,6 +224,26 @@ MESSAGES = {
         lambda: cross_entropy(np.array([0, 1]), label_smoothing=1.5),
         ValueError,
         r"softmax_cross_entropy: label_smoothing lies from 0 to 1, but is 1\.5\.",
+    ),
+    "gather_pixels, no images": (
+        lambda: ops.gather_pixels(Tensor(np.ones((2, 3))), [[0]], [[0]]),
+        ValueError,
+        r"gather_pixels: wants images, \(N, H, W, C\), but got shape \(2, 3\)\.",
+    ),
+    "gather_pixels, a table for another batch": (
+        lambda: ops.gather_pixels(Tensor(np.ones((2, 3, 3, 1))), [[0]], [[0]]),
+        ValueError,
+        r"gather_pixels: rows must be a table with a row for each of 2 images, .* shape \(1, 1\)",
+    ),
+    "gather_pixels, a place that is none": (
+        lambda: ops.gather_pixels(Tensor(np.ones((1, 3, 4, 1))), [[2]], [[0, 4]]),
+        IndexError,
+        r"gather_pixels: columns names number 4, but x has only 4, counted from 0\.",
+    ),
+    "places_beyond, an unknown word": (
+        lambda: places_beyond(np.arange(3), 3, "mirror"),
+        ValueError,
+        r"unknown fill_mode 'mirror'\..* Known are: constant, nearest, reflect, wrap",
     ),
 }
 

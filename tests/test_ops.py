@@ -12,6 +12,7 @@ E = math.e
 ROW = Tensor(np.array([1.0, 2, 3, 4]).reshape(1, 1, 4, 1))  # an image of one row
 PAIR = Tensor(np.array([1.0, 10]).reshape(1, 2, 1, 1))  # a filter that reads two neighbours
 SQUARE = Tensor([[1.0, 2], [3, 4]])
+PIXELS = Tensor(np.array([[[[1.0], [2.0]], [[3.0], [4.0]]]]))
 NAN = float("nan")
 
 
@@ -65,6 +66,10 @@ VALUES = {
     "getitem, integers": (lambda: SQUARE[[1, 1, 0], [0, 1, 1]], [3, 4, 2]),
     "getitem, truth values": (lambda: SQUARE[SQUARE > 1.5], [2, 3, 4]),
     "getitem, a tensor": (lambda: SQUARE[Tensor(np.array([1]))], [[3, 4]]),
+    "gather_pixels": (
+        lambda: ops.gather_pixels(PIXELS, [[1, 0]], [[0, -1, 1]], 9),
+        [[[[3], [9], [4]], [[1], [9], [2]]]],
+    ),
     "sum": (lambda: ops.sum(Tensor(np.ones((2, 1, 3))), axis=0), [[2, 2, 2]]),
     "sum, of one": (lambda: ops.sum(T([1, 2]), axis=0), [1, 2]),
     "mean": (lambda: ops.mean(T([1, 3], [5, 7]), axis=-1), [2, 6]),

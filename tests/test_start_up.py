@@ -12,7 +12,7 @@ from minicnn.backend import kernels
 
 ROOT = Path(__file__).parents[1]
 kernels.relu  # noqa: B018  imports Numba, and compiling.py with it
-from minicnn.kernels import compiling  # noqa: E402
+from minicnn.kernels import compiling, threads  # noqa: E402
 
 compiles = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 RELU = "import numpy as np; from minicnn.backend import kernels; "
@@ -20,7 +20,7 @@ RELU += "print(kernels.relu.forward(np.array([-1.0, 2.0])))"
 
 
 def python(code, **environment):
-    names = ("NUMBA_CACHE_DIR", "MINICNN_HOME")
+    names = ("NUMBA_CACHE_DIR", "MINICNN_HOME", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS")
     kept = {name: value for name, value in os.environ.items() if name not in names}
     return subprocess.run(
         [sys.executable, "-c", code],
@@ -84,3 +84,154 @@ def test_a_division_by_zero_is_infinite_in_kernels():
         return x / y
 
     assert divide(1.0, 0.0) == float("inf")
+
+
+# --- what the user is told
+
+
+class Compiled:
+    """What Numba reports of a function that is compiled."""
+
+    def __init__(self, module):
+        function = type("function", (), {"__module__": module})
+        self.data = {"dispatcher": type("dispatcher", (), {"py_func": function})}
+
+
+def test_a_terminal_is_told_which_kernel_is_compiled(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    notice = compiling._Notice()
+    for family in ("relu", "adam"):
+        event = Compiled(f"minicnn.kernels.{family}")
+        notice.on_start(event)
+        notice.on_start(event)  # on the way, a kernel compiles what it calls
+        notice.on_end(event)
+        notice.on_end(event)
+    first, second = "machine: kernel 1, relu ...", "machine: kernel 2, adam ..."
+    err = capsys.readouterr().err
+    assert first in err and second in err and err.count("compiling") == 2
+    assert err.endswith("\r\x1b[K")  # and the line is empty again
+
+
+def test_other_peoples_functions_are_nobodys_business(capsys):
+    notice = compiling._Notice()
+    notice.on_start(Compiled("their.module"))
+    notice.on_end(Compiled("their.module"))
+    assert capsys.readouterr().err == "" and notice.count == 0
+
+
+# --- compiling ahead
+
+TRAINING = """
+import sys
+import numpy as np
+from minicnn import layers
+from minicnn.cli.networks import build
+from minicnn.models import Sequential
+rng = np.random.default_rng(0)
+y = rng.integers(0, 10, 70)
+for given in ("uint8", "float32", "float64"):
+    x = rng.random((70, 32, 32, 3)).astype(given)
+    model = build("small", 10)
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit(x, y, batch_size=32, verbose=0, validation_split=0.5)
+    model.predict(x, verbose=0)
+model = Sequential([
+    layers.Input((32, 32, 3)),
+    layers.RandomFlip(),
+    layers.RandomTranslation(0.1, 0.1),
+    layers.RandomCrop(30, 30),
+    layers.ZeroPadding2D(),
+    layers.Conv2D(6, 3, strides=2, padding="same", activation="gelu"),
+    layers.Conv2D(8, 3, groups=2, use_bias=False),
+    layers.ReLU(),
+    layers.AveragePooling2D(2),
+    layers.MaxPooling2D(3, strides=1, padding="same"),
+    layers.Dropout(0.3),
+    layers.Flatten(),
+    layers.Dense(20, activation="relu"),
+    layers.Dense(10, activation="softmax"),
+])
+for optimizer in ("sgd", "rmsprop", "adam"):
+    model.compile(optimizer, "categorical_crossentropy")
+    model.fit(x, np.eye(10)[y], batch_size=32, verbose=0)
+print(sys.modules["minicnn.kernels.compiling"].notice.count, "functions compiled")
+"""
+
+
+@compiles
+@pytest.mark.slow
+def test_after_a_warmup_training_compiles_nothing(tmp_path):
+    home = {"MINICNN_HOME": str(tmp_path)}
+    warmup = python("from minicnn.cli import main; main(['warmup'])", **home)
+    assert int(warmup.stdout.splitlines()[-1].split()[0]) > 20
+    assert python(TRAINING, **home).stdout == "0 functions compiled\n"
+
+
+# --- threads
+
+PROCESSORS = numba.config.NUMBA_DEFAULT_NUM_THREADS
+THREADS = "from minicnn.backend import kernels; kernels.relu; import numba; "
+THREADS += "from minicnn.kernels.threads import who_decides; "
+THREADS += "print(numba.get_num_threads(), who_decides())"
+
+
+@pytest.mark.skipif(PROCESSORS == 1, reason="with one processor, there is nothing to limit")
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"OMP_NUM_THREADS": "1"}, "1 OMP_NUM_THREADS"),
+        ({"OMP_NUM_THREADS": "1,4"}, "1 OMP_NUM_THREADS"),
+        ({"OMP_NUM_THREADS": "4096"}, f"{PROCESSORS} one for each processor"),
+        ({}, f"{PROCESSORS} one for each processor"),
+        ({"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "2"}, "2 NUMBA_NUM_THREADS"),
+    ],
+)
+def test_the_number_of_threads_follows_the_environment(environment, expected):
+    result = python(THREADS, **environment)
+    assert result.stdout.startswith(expected) and result.stderr == ""
+
+
+def test_who_sets_the_number_of_threads_in_the_program_is_named():
+    before = numba.get_num_threads()
+    if numba.config.NUMBA_NUM_THREADS == 1:
+        pytest.skip("with one thread, there is nothing to limit")
+    numba.set_num_threads(1)
+    try:
+        assert threads.who_decides() == "numba.set_num_threads"
+    finally:
+        numba.set_num_threads(before)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many", "2.5", "2,", "2,x"])
+def test_nonsense_in_omp_num_threads_is_told_and_ignored(text, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", text)
+    with pytest.warns(UserWarning, match=f"OMP_NUM_THREADS must be .* but is '{text}'; it is ign"):
+        assert threads.openmp_limit() is None
+
+
+@pytest.mark.parametrize(("text", "limit"), [("3", 3), (" 3 ", 3), ("3, 2", 3), ("", None)])
+def test_omp_num_threads_is_read_as_openmp_does(text, limit, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", text)
+    assert threads.openmp_limit() == limit
+
+
+@compiles
+def test_serial_kernels_may_run_beside_a_training_in_numbas_simplest_thread_layer():
+    code = """
+import threading, numba, numpy as np
+from minicnn.backend import kernels
+from minicnn.cli.networks import build
+x, y, end = np.zeros((64, 32, 32, 3)), np.zeros(64, int), threading.Event()
+def gather():
+    while not end.is_set():
+        kernels.rows.gather(x, np.arange(64), "float32")
+beside = threading.Thread(target=gather)
+beside.start()
+model = build("small", 10)
+model.compile("adam", "sparse_categorical_crossentropy")
+model.fit(x, y, batch_size=16, epochs=3, verbose=0)
+end.set()
+beside.join()
+print(numba.threading_layer())
+"""
+    assert python(code, NUMBA_THREADING_LAYER="workqueue").stdout == "workqueue\n"

@@ -1,4 +1,4 @@
-"""The command line: `minicnn train`, `evaluate`, `predict` and `doctor`, one file each."""
+"""The command line: `minicnn train`, `evaluate`, `predict` ..., one file each."""
 
 from minicnn.cli.program import main
 

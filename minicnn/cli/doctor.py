@@ -138,14 +138,17 @@ def _kernels() -> Finding:
 def _threads() -> Finding:
     import numba
 
+    from minicnn.backend import kernels
+
+    decision = importlib.import_module(".threads", kernels.__name__).who_decides()
     threads, processors = numba.get_num_threads(), _usable_processors()
     try:
         layer = numba.threading_layer()
     except ValueError:  # no kernel has run in parallel
         layer = "none yet"
-    value = f"{threads}, for {processors} processors (thread layer: {layer})"
+    value = f"{threads} ({decision}), for {processors} processors; thread layer: {layer}"
     if threads < processors:
-        return Finding("Threads", value, "NUMBA_NUM_THREADS limits them.")
+        return Finding("Threads", value, f"{decision} limits them.")
     return Finding("Threads", value)
 
 

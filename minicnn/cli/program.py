@@ -7,11 +7,17 @@ import os
 import sys
 from collections.abc import Sequence
 
-from minicnn.cli import doctor, evaluate, predict, train
+from minicnn.cli import doctor, evaluate, predict, train, warmup
 from minicnn.cli.problems import UserError
 from minicnn.suggest import did_you_mean
 
-COMMANDS = {"train": train, "evaluate": evaluate, "predict": predict, "doctor": doctor}
+COMMANDS = {
+    "train": train,
+    "evaluate": evaluate,
+    "predict": predict,
+    "doctor": doctor,
+    "warmup": warmup,
+}
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130  # exit codes; 130 is what a shell makes of Ctrl-C
 
 

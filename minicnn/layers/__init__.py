@@ -5,6 +5,7 @@ the weights once the shape of the input is known, and `call` is a line or two of
 """
 
 from minicnn.layers.activation import ELU, LeakyReLU, ReLU, Softmax
+from minicnn.layers.augmentation import RandomCrop, RandomFlip, RandomTranslation
 from minicnn.layers.convolution import Conv2D
 from minicnn.layers.core import Activation, Dense, Input, InputLayer
 from minicnn.layers.depthwise import DepthwiseConv2D, SeparableConv2D
@@ -49,6 +50,9 @@ __all__ = [
     "LeakyReLU",
     "MaxPool2D",
     "MaxPooling2D",
+    "RandomCrop",
+    "RandomFlip",
+    "RandomTranslation",
     "ReLU",
     "Reshape",
     "SeparableConv2D",

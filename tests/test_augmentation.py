@@ -1,0 +1,264 @@
+"""Layers that change images at random: what they may do, how often, and when they do nothing."""
+
+import os
+import warnings
+
+import numpy as np
+import pytest
+
+from minicnn import layers, ops
+from minicnn.autograd import Tensor, grad
+from minicnn.models import Sequential
+from minicnn.ops.pixels import FILL_MODES
+from minicnn.random import set_seed
+
+rng = np.random.default_rng(0)
+IMAGES = rng.normal(size=(40, 6, 5, 2)).astype(np.float32)
+LAYERS = {
+    "flip": lambda **settings: layers.RandomFlip(**settings),
+    "crop": lambda **settings: layers.RandomCrop(4, 3, **settings),
+    "translation": lambda **settings: layers.RandomTranslation(0.3, 0.3, **settings),
+}
+
+
+def which(image, candidates):
+    """The number of the one candidate that `image` is equal to."""
+    (found,) = [k for k, other in enumerate(candidates) if np.array_equal(image, other)]
+    return found
+
+
+# --- all of them
+
+
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
+def test_the_seed_decides(make):
+    one, same, other = (make(seed=seed)(IMAGES).numpy() for seed in (1, 1, 2))
+    assert np.array_equal(one, same) and not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
+def test_without_a_seed_the_global_one_decides(make):
+    results = []
+    for seed in (1, 1, 2):
+        set_seed(seed)
+        results.append(make()(IMAGES).numpy())
+    assert np.array_equal(results[0], results[1]) and not np.array_equal(results[0], results[2])
+
+
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
+def test_every_call_draws_anew(make):
+    layer = make(seed=1)
+    assert not np.array_equal(layer(IMAGES).numpy(), layer(IMAGES).numpy())
+
+
+@pytest.mark.parametrize("make", [LAYERS["flip"], LAYERS["translation"]], ids=["flip", "moved"])
+def test_images_stay_as_they_are_outside_of_training(make):
+    layer = make()
+    np.testing.assert_array_equal(layer(IMAGES, training=False).numpy(), IMAGES)
+    model = Sequential([layers.Input(IMAGES.shape[1:]), layer])
+    np.testing.assert_array_equal(model(IMAGES).numpy(), IMAGES)
+    np.testing.assert_array_equal(model.predict(IMAGES, verbose=0), IMAGES)
+    assert not np.array_equal(model(IMAGES, training=True).numpy(), IMAGES)
+
+
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
+def test_float64_stays_float64(make):
+    assert make(dtype="float64")(IMAGES.astype(np.float64)).dtype == np.float64
+    assert make()(IMAGES).dtype == np.float32
+
+
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
+def test_the_config_makes_such_a_layer_again(make):
+    layer = make(seed=3)
+    again = type(layer).from_config(layer.get_config())
+    np.testing.assert_array_equal(again(IMAGES).numpy(), layer(IMAGES).numpy())
+
+
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
+def test_flat_images_are_refused(make):
+    with pytest.raises(ValueError, match=r"wants images, \(batch, height, width, channels\)"):
+        make()(np.zeros((3, 12), np.float32))
+
+
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
+def test_a_network_learns_behind_them(make):
+    x, y = rng.random((32, 6, 5, 2), np.float32), rng.integers(0, 3, 32)
+    model = Sequential(
+        [layers.Input((6, 5, 2)), make(seed=1), layers.Conv2D(4, 3), layers.Flatten()]
+    )
+    model.add(layers.Dense(3, activation="softmax"))
+    model.compile("adam", "sparse_categorical_crossentropy")
+    losses = model.fit(x, y, epochs=20, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+
+
+# --- RandomFlip
+
+
+@pytest.mark.parametrize(
+    ("mode", "axes"),
+    [
+        ("horizontal", [(), (1,)]),
+        ("vertical", [(), (0,)]),
+        ("horizontal_and_vertical", [(), (0,), (1,), (0, 1)]),
+    ],
+)
+def test_each_image_is_flipped_by_its_own_coin(mode, axes):
+    layer, counts = layers.RandomFlip(mode, seed=0), np.zeros(len(axes))
+    for _ in range(10):
+        for image, flipped in zip(IMAGES, layer(IMAGES).numpy(), strict=True):
+            counts[which(flipped, [np.flip(image, k) for k in axes])] += 1
+    expected = 400 / len(axes)
+    assert (abs(counts - expected) < 4 * np.sqrt(expected)).all()
+
+
+def test_an_unknown_mode_is_refused():
+    with pytest.raises(ValueError, match="RandomFlip: mode must be .* Did you mean 'horizontal'"):
+        layers.RandomFlip("horizontl")
+
+
+# --- RandomCrop
+
+
+def test_each_image_is_cropped_at_a_place_of_its_own():
+    layer, places = layers.RandomCrop(4, 3, seed=0), set()
+    for image, cut in zip(IMAGES, layer(IMAGES).numpy(), strict=True):
+        pieces = [image[i : i + 4, j : j + 3] for i in range(3) for j in range(3)]
+        places.add(which(cut, pieces))
+    assert places == set(range(9))
+
+
+def test_the_middle_is_cut_out_when_nothing_is_learnt():
+    cut = layers.RandomCrop(3, 4)(IMAGES, training=False).numpy()
+    np.testing.assert_array_equal(cut, IMAGES[:, 1:4, 0:4])
+
+
+def test_the_shape_of_a_crop_is_foretold():
+    layer = layers.RandomCrop(4, 3)
+    assert layer.compute_output_shape((None, None, 5, 2)) == (None, 4, 3, 2)
+
+
+@pytest.mark.parametrize("size", [(7, 3), (4, 6)])
+def test_images_that_are_smaller_than_the_crop_are_refused(size):
+    with pytest.raises(ValueError, match=r"cannot cut \d x \d pixels out of images of 6 x 5"):
+        layers.RandomCrop(*size)(IMAGES)
+
+
+def test_a_crop_has_a_size():
+    with pytest.raises(ValueError, match="RandomCrop: height must be an integer of at least 1"):
+        layers.RandomCrop(0, 3)
+
+
+# --- RandomTranslation
+
+RAMP = np.arange(5, dtype=np.float32).reshape(1, 1, 5, 1)
+
+
+@pytest.mark.parametrize(
+    ("fill_mode", "expected"),
+    [
+        ("reflect", [1, 0, 0, 1, 2]),
+        ("wrap", [3, 4, 0, 1, 2]),
+        ("constant", [9, 9, 0, 1, 2]),
+        ("nearest", [0, 0, 0, 1, 2]),
+    ],
+)
+def test_what_comes_in_from_beyond_the_border(fill_mode, expected):
+    layer = layers.RandomTranslation(0, (0.4, 0.4), fill_mode, fill_value=9)
+    assert layer(RAMP).numpy().ravel().tolist() == expected
+    down = layers.RandomTranslation((0.4, 0.4), 0, fill_mode, fill_value=9)
+    assert down(RAMP.reshape(1, 5, 1, 1)).numpy().ravel().tolist() == expected
+
+
+def test_half_a_pixel_is_the_mean_of_two():
+    layer = layers.RandomTranslation(0, (0.1, 0.1), "nearest")
+    np.testing.assert_allclose(layer(RAMP).numpy().ravel(), [0, 0.5, 1.5, 2.5, 3.5], atol=1e-6)
+
+
+def test_moves_stay_within_their_bounds_and_use_them():
+    x = np.tile(np.arange(1000, dtype=np.float32).reshape(1, 1, 1000, 1), (500, 1, 1, 1))
+    y = layers.RandomTranslation(0, (-0.2, 0.1), "wrap", seed=0)(x).numpy()
+    moves = 500 - y[:, 0, 500, 0]
+    assert -200 <= moves.min() < -195 and 95 < moves.max() <= 100
+    symmetric = layers.RandomTranslation(0, 0.2, "wrap", seed=0)(x).numpy()
+    moves = 500 - symmetric[:, 0, 500, 0]
+    assert -200 <= moves.min() < -195 and 195 < moves.max() <= 200
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"height_factor": 1.5}, ValueError, "height_factor must be from -1 to 1, but is 1.5"),
+        ({"width_factor": (0, 2)}, ValueError, "width_factor must be from -1 to 1, but is 2"),
+        ({"width_factor": "0.1"}, TypeError, "width_factor must be a number"),
+        ({"fill_mode": "mirror"}, ValueError, "fill_mode must be 'reflect' or 'wrap' or"),
+        ({"interpolation": "cubic"}, ValueError, "interpolation must be 'bilinear' or 'nearest'"),
+        ({"fill_value": None}, TypeError, "fill_value must be a number"),
+    ],
+)
+def test_bad_settings_of_a_translation_are_refused(settings, error, message):
+    with pytest.raises(error, match=f"RandomTranslation: {message}"):
+        layers.RandomTranslation(**{"height_factor": 0, "width_factor": 0, **settings})
+
+
+def test_a_translation_returns_gradients_to_where_the_pixels_came_from():
+    x = Tensor(RAMP, requires_grad=True)
+    layer = layers.RandomTranslation(0, (0.4, 0.4), "reflect")
+    (dx,) = grad(ops.sum(layer(x) * Tensor(RAMP + 1)), [x])
+    assert dx.numpy().ravel().tolist() == [2 + 3, 1 + 4, 5, 0, 0]
+
+
+# --- Keras, where its random numbers leave it no choice
+
+
+@pytest.fixture(scope="module")
+def keras():
+    pytest.importorskip("torch", reason="Keras is compared on its torch backend: pip install torch")
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pytest.importorskip("keras", reason="compares with Keras: pip install keras")
+
+
+@pytest.mark.parametrize("fill_mode", FILL_MODES)
+@pytest.mark.parametrize(
+    ("interpolation", "moves"),
+    [
+        ("bilinear", (0.25, -0.4)),
+        ("bilinear", (-0.33, 0.77)),
+        ("bilinear", (0.5, 0.2)),
+        ("bilinear", (0.0, -1.0)),
+        # no half pixels here: Keras would round them up and down in turn, and repeat every second
+        ("nearest", (0.27, -0.4)),
+        ("nearest", (-0.33, 0.77)),
+        ("nearest", (0.5, 0.2)),
+    ],
+)
+def test_translations_are_those_of_keras(keras, fill_mode, interpolation, moves):
+    factors = [(move, move) for move in moves]
+    settings = {"fill_mode": fill_mode, "interpolation": interpolation, "fill_value": 0.5}
+    ours = layers.RandomTranslation(*factors, **settings)
+    theirs = keras.layers.RandomTranslation(*factors, **settings)
+    wanted = theirs(IMAGES, training=True).detach().cpu().numpy()
+    np.testing.assert_allclose(ours(IMAGES).numpy(), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("RandomFlip", {"mode": "vertical", "seed": 3}),
+        ("RandomCrop", {"height": 4, "width": 3, "seed": 3}),
+        ("RandomTranslation", {"height_factor": (-0.1, 0.3), "width_factor": 0.2, "seed": 3}),
+    ],
+)
+def test_configs_and_names_are_those_of_keras(keras, name, settings):
+    ours, theirs = getattr(layers, name)(**settings), getattr(keras.layers, name)(**settings)
+    wanted = theirs.get_config()
+    for key, value in ours.get_config().items():
+        if key == "dtype":
+            assert value == wanted["dtype"]["config"]["name"]
+        elif key != "name":
+            assert value == wanted[key], key
+    assert ours.name.startswith(theirs.name.rstrip("_0123456789"))
+    again = type(theirs).from_config(ours.get_config())
+    assert again.get_config() == {**theirs.get_config(), "name": ours.name}
