@@ -19,7 +19,7 @@ from .kernel import Array
 
 LINE = 64  # bytes of a cache line, and of the widest vector register
 SMALLEST = 1 << 16  # bytes; malloc is good at what is smaller
-KEPT = 8  # buffers of one size
+KEPT = 64  # buffers of one size
 MOST = 1 << 31  # bytes in all buffers together; sizes change from batch to batch in some programs
 
 _buffers: dict[int, list[Array]] = {}  # by size in bytes
