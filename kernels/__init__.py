@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # for editors and mypy; at run time __getattr__ does the same
         rmsprop,
         rows,
         sgd,
+        softmax,
         softmax_cross_entropy,
         sum_rows,
     )
@@ -48,6 +49,7 @@ FAMILIES = (
     "rmsprop",
     "rows",
     "sgd",
+    "softmax",
     "softmax_cross_entropy",
     "sum_rows",
 )
@@ -73,6 +75,7 @@ __all__ = [
     "rmsprop",
     "rows",
     "sgd",
+    "softmax",
     "softmax_cross_entropy",
     "sum_rows",
     "without_gpu_version",

@@ -55,7 +55,10 @@ def _convolutions(dtype: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
         yield "conv2d.weight_grad", (x, dy, weight.shape, *where)
         pooling = ((2, 2), ((2, 2), NO_PADDING))
         yield "conv_pool.forward", (x, weight, np.zeros(F, dtype), where, *pooling)
-    yield "matmul.multiply", (np.zeros((2, 72), dtype), np.zeros((72, 10), dtype))
+    rows, matrix, y = (np.zeros(shape, dtype) for shape in ((2, 72), (72, 10), (2, 10)))
+    yield "matmul.multiply", (rows, matrix, np.zeros(10, dtype), True)
+    yield "matmul.input_grad", (y, matrix)
+    yield "matmul.weight_grad", (rows, y)
     yield "sum_rows.forward", (np.zeros((MANY // 8, 8), dtype),)
 
 
@@ -100,6 +103,7 @@ def _of_single_numbers(dtype: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
 
 def _classifiers(dtype: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
     scores = np.zeros((2, 10), dtype)
+    yield "softmax.forward", (scores,)
     yield "softmax_cross_entropy.forward", (scores, scores)
     yield "softmax_cross_entropy.backward", (np.zeros(2, dtype), scores, scores)
 

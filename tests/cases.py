@@ -137,6 +137,12 @@ CASES = {
     "logsumexp, of an axis": (lambda x: ops.logsumexp(x, axis=1, keepdims=True), _normal(3, 4)),
     "broadcast_to": (lambda x: ops.broadcast_to(x, (4, 2, 3)), _normal(2, 1)),
     # matrices
+    "linear": (ops.linear, _normal(2, 3), _normal(3, 4), _normal(4)),
+    "linear, relu": (
+        lambda x, weight: ops.linear(x, weight, activation="relu"),
+        _normal(2, 3),
+        _normal(3, 4),
+    ),
     "matmul": (ops.matmul, _normal(2, 3), _normal(3, 4)),
     "matmul, vectors": (ops.matmul, _normal(3), _normal(3)),
     "matmul, a row": (ops.matmul, _normal(3), _normal(2, 3, 4)),

@@ -64,6 +64,22 @@ def _cross_entropy(x, labels=LABELS, **settings):
     return F.cross_entropy(x, torch.tensor(labels), reduction="none", **settings)
 
 
+def _batch_norm(x, gamma, beta):
+    rows = F.batch_norm(x.reshape(-1, x.shape[-1]), None, None, gamma, beta, training=True, eps=0.1)
+    return rows.reshape(x.shape)
+
+
+def _normalize(x, mean, variance, gamma, beta):
+    return (x - mean) / (variance + 1e-3).sqrt() * gamma + beta
+
+
+def _gathered_pixels(x):
+    rows, columns = torch.tensor([[2, 0], [1, 1]]), torch.tensor([[0, -1, 3, 3], [2, 1, 0, -1]])
+    n = torch.arange(2)[:, None, None]
+    y = x[n, rows[:, :, None], columns[:, None, :]]
+    return torch.where((columns < 0)[:, None, :, None], 0.5, y)
+
+
 IN_TORCH = {
     "add": torch.add,
     "add, a number": lambda x: 2 + x,
@@ -125,6 +141,8 @@ IN_TORCH = {
     "logsumexp": lambda x: x.logsumexp((0, 1)),
     "logsumexp, of an axis": lambda x: x.logsumexp(1, keepdim=True),
     "broadcast_to": lambda x: x.expand(4, 2, 3),
+    "linear": lambda x, weight, bias: x @ weight + bias,
+    "linear, relu": lambda x, weight: (x @ weight).relu(),
     **dict.fromkeys([name for name in CASES if name.startswith("matmul")], torch.matmul),
     "softmax": lambda x: x.softmax(-1),
     "softmax, of an axis": lambda x: x.softmax(1),
@@ -159,6 +177,12 @@ IN_TORCH = {
             2,
         )
     ),
+    "batch_norm": _batch_norm,
+    "batch_norm, of rows": _batch_norm,
+    "batch_norm, relu": lambda *given: _batch_norm(*given).relu(),
+    "normalize": _normalize,
+    "normalize, relu": lambda *given: _normalize(*given).relu(),
+    "gather_pixels": _gathered_pixels,
     "average_pool2d": lambda x: _nhwc(F.avg_pool2d(_nchw(x), 2)),
     "average_pool2d, overlapping": lambda x: _average_same(x, 3, 2),
     "little_cnn": _little_cnn,

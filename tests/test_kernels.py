@@ -283,7 +283,10 @@ def simple():
     return {
         "relu.forward": (normal(1, 3, 40, 50, 9),),
         "relu.backward": (normal(1, 3, 40, 50, 9), normal(2, 3, 40, 50, 9)),
-        "matmul.multiply": (normal(1, 45, 37), normal(2, 37, 70)),
+        "matmul.multiply": (normal(1, 45, 37), normal(2, 37, 70), normal(3, 70), True),
+        "matmul.input_grad": (normal(1, 45, 37), normal(2, 70, 37)),
+        "matmul.weight_grad": (normal(1, 45, 37), normal(2, 45, 70)),
+        "softmax.forward": (normal(1, 45, 37),),
         "rows.gather": (normal(1, 9, 4, 3), np.array([8, 0, 3, 3]), "float32"),
         "augment.gather": (normal(1, 2, 4, 5, 3), *PLACES, 0.5),
         "augment.scatter": (normal(2, 2, 3, 6, 3), *PLACES, (2, 4, 5, 3)),
@@ -348,8 +351,23 @@ def test_relu_of_any_size(size):
 @pytest.mark.parametrize("sizes", [(1, 1, 1), (0, 3, 2), (3, 0, 2), (14, 5, 33), (3, 500, 300)])
 def test_matrix_products_of_any_size(sizes):
     M, K, F = sizes
-    x, weight = normal(1, M, K), normal(2, K, F)
-    np.testing.assert_allclose(kernels.matmul.multiply(x, weight), x @ weight, atol=1e-11)
+    x, weight, bias = normal(1, M, K), normal(2, K, F), normal(3, F)
+    product = x @ weight
+    for given, relu in ((None, False), (bias, True)):
+        y = kernels.matmul.multiply(x, weight, given, relu)
+        expected = product if given is None else np.maximum(product + bias, 0)
+        np.testing.assert_allclose(y, expected, atol=1e-11)
+    dx = kernels.matmul.input_grad(product, weight)
+    np.testing.assert_allclose(dx, product @ weight.T, atol=1e-9)
+    dw = kernels.matmul.weight_grad(x, product)
+    np.testing.assert_allclose(dw, x.T @ product, atol=1e-9)
+
+
+def test_softmax_keeps_what_it_is_given_and_shows_nan():
+    x = np.array([[1e4, 1e4, -np.inf], [0, np.nan, 1]], np.float32)
+    y = kernels.softmax.forward(x)
+    assert y[0].tolist() == [0.5, 0.5, 0] and np.isnan(y[1]).all()
+    assert kernels.softmax.forward(x[:0]).shape == (0, 3)
 
 
 def test_the_first_of_equals_wins():

@@ -138,6 +138,26 @@ MESSAGES = {
         TypeError,
         r"getitem: an index must hold integers or truth values, but holds float64\.",
     ),
+    "linear, shapes": (
+        lambda: ops.linear(zeros(2, 3), zeros(4, 5)),
+        ValueError,
+        r"linear: wants x of \(N, C\) and weight of \(C, F\), but got \(2, 3\) and \(4, 5\)",
+    ),
+    "linear, bias": (
+        lambda: ops.linear(zeros(2, 3), zeros(3, 5), zeros(3)),
+        ValueError,
+        r"linear: bias has shape \(3,\), but weight \(3, 5\) wants \(5,\)",
+    ),
+    "linear, activation": (
+        lambda: ops.linear(zeros(2, 3), zeros(3, 5), activation="tanh"),
+        ValueError,
+        r"linear: activation must be 'relu' or None, but is 'tanh'",
+    ),
+    "linear, dtypes": (
+        lambda: ops.linear(zeros(2, 3), Tensor(np.zeros((3, 5), np.float32))),
+        TypeError,
+        r"linear: x, weight and bias must all be float32 or all float64, but are float64, float32",
+    ),
     "matmul, images": (
         lambda: zeros(2, 4, 4, 3) @ zeros(48, 10),
         ValueError,

@@ -146,12 +146,11 @@ class Dense(AffineLayer):
 
     def call(self, x: Tensor) -> Tensor:
         rows = x if x.ndim == 2 else x.reshape(-1, x.shape[-1])  # one matrix product for all
-        y = ops.matmul(rows, self.kernel)
-        if self.bias is not None:
-            y = y + self.bias
+        fused = self.activation is activations.relu  # then the kernel cuts off what is below 0
+        y = ops.linear(rows, self.kernel, self.bias, activation="relu" if fused else None)
         if x.ndim != 2:
             y = y.reshape(*x.shape[:-1], self.units)
-        return self.activation(y)
+        return y if fused else self.activation(y)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(batch, ..., C) becomes (batch, ..., units)."""
