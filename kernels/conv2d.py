@@ -72,16 +72,21 @@ def _weight_grad_reference(x, dy, weight_shape, strides, padding, dilation, grou
     return np.concatenate([np.einsum("nijcpq,nijf->pqcf", v, b) for v, b in blocks], axis=3)
 
 
-def described(x_shape, weight, arrangement):
-    """A Geometry, the filters as a sweep wants them, and the shape of y."""
-    N, H, W, C = x_shape
-    P, Q, K, F = weight.shape
+def geometry(x_shape, weight_shape, arrangement):
+    """A Geometry, and the shape of y."""
+    (N, H, W, C), (P, Q, K, F) = x_shape, weight_shape
     (s, t), ((top, bottom), (left, right)), (d, e), groups = arrangement
     I = (top + H + bottom - d * (P - 1) - 1) // s + 1
     J = (left + W + right - e * (Q - 1) - 1) // t + 1
     size = (N, H, W, C, P, Q, K, F // groups, I, J)
-    filters = weight.reshape(P, Q, K, groups, F // groups).transpose(3, 0, 1, 2, 4)
-    return Geometry(*size, s, t, d, e, top, left, groups), filters, (N, I, J, F)
+    return Geometry(*size, s, t, d, e, top, left, groups), (N, I, J, F)
+
+
+def described(x_shape, weight, arrangement):
+    """A Geometry, the filters as a sweep wants them, and the shape of y."""
+    g, shape = geometry(x_shape, weight.shape, arrangement)
+    filters = weight.reshape(g.P, g.Q, g.K, g.groups, g.F).transpose(3, 0, 1, 2, 4)
+    return g, filters, shape
 
 
 def one_by_one(groups, weight_shape):

@@ -19,7 +19,7 @@ import numpy as np
 from numba import prange
 
 from . import conv2d, max_pool2d
-from .compiling import compiled_parallel
+from .compiling import compiled, compiled_parallel
 from .geometry import share_of
 from .kernel import Kernel
 from .max_pool2d import pool_row, pooled
@@ -38,22 +38,50 @@ def _forward_reference(x, weight, bias, arrangement, window, placement):
 
 @compiled_parallel
 def _forward_tasks(x, y, where, g, job, pooling, rows_per_task, scratch):
+    workers = scratch.shape[0]
+    for worker in prange(workers):
+        pooled_tasks(
+            worker, workers, (x, y, where), g, job, (pooling, rows_per_task), scratch[worker]
+        )
+
+
+@compiled
+def pooled_tasks(worker, workers, arrays, g, job, pools, scratch):
+    """All tasks of one worker; scratch is memory of its own, as much as `planned` says."""
+    (x, y, where), (pooling, rows_per_task) = arrays, pools
     P, s, top, I, J = pooling[0], pooling[2], pooling[4], pooling[6], pooling[7]
     C, zero = g.groups * g.F, x.dtype.type(0)
-    workers, in_z = scratch.shape[0], g.band * g.J * C
+    in_z = g.band * g.J * C
+    z, spill = scratch[:in_z], scratch[in_z : in_z + job.spill]
+    band = scratch[in_z + job.spill :]
     per_image = (I + rows_per_task - 1) // rows_per_task
-    for worker in prange(workers):
-        z, spill = scratch[worker, :in_z], scratch[worker, in_z : in_z + job.spill]
-        band = scratch[worker, in_z + job.spill :]
-        for task in share_of(worker, workers, g.N * per_image):
-            n, begin = task // per_image, task % per_image * rows_per_task
-            end = min(begin + rows_per_task, I)
-            first = max(0, s * begin - top)
-            rows = min(g.I, s * (end - 1) - top + P) - first
-            sweep_rows(x, (z, 0, spill), band, (n, first, rows, 0), g, job)
-            for i in range(begin, end):
-                at_z, at_y = -first * g.J * C, (n * I + i) * J * C
-                pool_row(z, at_z, y, where, at_y, i, zero, (g.I, g.J, C), pooling)
+    for task in share_of(worker, workers, g.N * per_image):
+        n, begin = task // per_image, task % per_image * rows_per_task
+        end = min(begin + rows_per_task, I)
+        first = max(0, s * begin - top)
+        rows = min(g.I, s * (end - 1) - top + P) - first
+        sweep_rows(x, (z, 0, spill), band, (n, first, rows, 0), g, job)
+        for i in range(begin, end):
+            at_z, at_y = -first * g.J * C, (n * I + i) * J * C
+            pool_row(z, at_z, y, where, at_y, i, zero, (g.I, g.J, C), pooling)
+
+
+def rows_per_task(g, pooling, itemsize, workers):
+    """How many rows of y a task has: z must fit into the cache, and there must be work for all."""
+    P, s, I = pooling[0], pooling[2], pooling[6]
+    fitting = max(1, (ROWS_BYTES // (itemsize * g.J * g.groups * g.F) - P) // s + 1)
+    tasks_per_image = -(-TASKS_PER_WORKER * workers // g.N)
+    return min(fitting, -(-I // tasks_per_image))
+
+
+def z_size(g):
+    """How many numbers of z a task has."""
+    return g.band * g.J * g.groups * g.F
+
+
+def bands_for(g, pooling, rows):
+    """The Geometry for tasks of `rows` rows of y."""
+    return g._replace(band=pooling[2] * (rows - 1) + pooling[0])
 
 
 def _forward_cpu(x, weight, bias, arrangement, window, placement):
@@ -64,15 +92,11 @@ def _forward_cpu(x, weight, bias, arrangement, window, placement):
         return y, where
     workers = numba.get_num_threads()
     g, job = prepare(filters, bias, False, g)
-    row_of_z = z_shape[2] * z_shape[3]
-    P, s, I = window[0], placement[0][0], shape[1]
-    fitting = max(1, (ROWS_BYTES // (x.itemsize * row_of_z) - P) // s + 1)
-    tasks_per_image = -(-TASKS_PER_WORKER * workers // g.N)
-    rows_per_task = min(fitting, -(-I // tasks_per_image))
-    g, job = g._replace(band=s * (rows_per_task - 1) + P), job._replace(shares=1)
-    memory = scratch(workers, g.band * row_of_z + scratch_size(g, job), x.dtype)
+    rows = rows_per_task(g, pooling, x.itemsize, workers)
+    g, job = bands_for(g, pooling, rows), job._replace(shares=1)
+    memory = scratch(workers, z_size(g) + scratch_size(g, job), x.dtype)
     flat = (x.reshape(-1), y.reshape(-1), where.reshape(-1))
-    _forward_tasks(*flat, g, job, pooling, rows_per_task, memory)
+    _forward_tasks(*flat, g, job, pooling, rows, memory)
     return y, where
 
 

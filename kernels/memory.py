@@ -18,6 +18,7 @@ import numpy as np
 from .kernel import Array
 
 LINE = 64  # bytes of a cache line, and of the widest vector register
+TINY = 1 << 12  # bytes; for so few, the place in the cache's lines hardly matters
 SMALLEST = 1 << 16  # bytes; malloc is good at what is smaller
 KEPT = 64  # buffers of one size
 MOST = 1 << 31  # bytes in all buffers together; sizes change from batch to batch in some programs
@@ -37,12 +38,14 @@ def empty(shape: tuple[int, ...], dtype: Any) -> Array:
     """Make an array with arbitrary content, in memory that may have served before.
 
     >>> import numpy as np
-    >>> a = empty((2, 3), np.float32)
+    >>> a = empty((200, 300), np.float32)
     >>> a.shape, a.ctypes.data % LINE
-    ((2, 3), 0)
+    ((200, 300), 0)
     """
     dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize
+    if size < TINY:
+        return np.empty(shape, dtype)
     if size < SMALLEST:
         return _aligned(size).view(dtype).reshape(shape)
     with _lock:

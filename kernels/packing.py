@@ -68,18 +68,18 @@ def pack(filters, width):
 def _pack_in_parallel(filters, packed, blocks, width, LANES):
     groups, P, Q, _, _ = filters.shape
     for piece in prange(groups * blocks * P * Q):
-        _pack_piece(filters, packed, np.int64(piece), blocks, width, LANES)
+        pack_piece(filters, packed, np.int64(piece), blocks, width, LANES)
 
 
 @compiled
 def _pack(filters, packed, blocks, width, LANES):
     groups, P, Q, _, _ = filters.shape
     for piece in range(groups * blocks * P * Q):
-        _pack_piece(filters, packed, np.int64(piece), blocks, width, LANES)
+        pack_piece(filters, packed, np.int64(piece), blocks, width, LANES)
 
 
 @compiled
-def _pack_piece(filters, packed, piece, blocks, width, LANES):
+def pack_piece(filters, packed, piece, blocks, width, LANES):
     """A block of filters, of one group and one cell p, q of the window."""
     _, P, Q, K, F = filters.shape
     rest, q = divmod(piece, Q)

@@ -25,6 +25,7 @@ All these and every smaller number of pixels are compiled into one `switch`. Not
 the CPU; sizes and steps are run-time arguments, so that one compiled kernel serves every layer.
 """
 
+import ctypes
 import functools
 
 import llvmlite.binding as llvm
@@ -35,7 +36,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .compiling import compiled_for_address
+from .compiling import compiled, compiled_for_address
 
 INT = ir.IntType(64)
 WIDTHS = (1, 2, 4)  # vectors side by side
@@ -344,4 +345,26 @@ class _Tile:
         return 4 if isinstance(self.vector.element, ir.FloatType) else 8
 
 
+def _array_in_python(address, size, like):
+    number = np.ctypeslib.as_ctypes_type(like.dtype)
+    return np.ctypeslib.as_array(ctypes.cast(int(address), ctypes.POINTER(number)), (int(size),))
+
+
+@intrinsic
+def _pointer(typing, address, like):
+    """The address as a pointer to numbers of the dtype of the array `like`."""
+
+    def codegen(context, builder, signature, args):
+        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(like.dtype)(types.int64, like), codegen
+
+
+@compiled
+def _array_in_llvm(address, size, like):
+    return numba.carray(_pointer(address, like), (size,))
+
+
 tile = _tile_in_python if numba.config.DISABLE_JIT else _tile_in_llvm
+# (address, size, like): the array of `size` numbers at an address, of the dtype of an array `like`
+array_at = _array_in_python if numba.config.DISABLE_JIT else _array_in_llvm

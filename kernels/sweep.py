@@ -36,15 +36,22 @@ STRETCH_BYTES = 1 << 18  # of filters that are used again and again: a share of 
 @compiled_parallel
 def _sweep(x, y, g, job, scratch):
     workers = scratch.shape[0]
+    for worker in prange(workers):
+        sweep_tasks(worker, workers, (x, y), g, job, scratch[worker])
+
+
+@compiled
+def sweep_tasks(worker, workers, arrays, g, job, scratch):
+    """All tasks of one worker; scratch is memory of its own, as much as scratch_size says."""
+    x, y = arrays
+    spill, band = scratch[: job.spill], scratch[job.spill :]
     per_image = (g.I + g.band - 1) // g.band
     per_share = g.N * per_image
-    for worker in prange(workers):
-        spill, band = scratch[worker, : job.spill], scratch[worker, job.spill :]
-        for task in share_of(worker, workers, job.shares * per_share):
-            n, first = task % per_share // per_image, task % per_image * g.band
-            rows = min(g.band, g.I - first)
-            target = (y, (n * g.I + first) * g.J * g.groups * g.F, spill)
-            sweep_rows(x, target, band, (n, first, rows, task // per_share), g, job)
+    for task in share_of(worker, workers, job.shares * per_share):
+        n, first = task % per_share // per_image, task % per_image * g.band
+        rows = min(g.band, g.I - first)
+        target = (y, (n * g.I + first) * g.J * g.groups * g.F, spill)
+        sweep_rows(x, target, band, (n, first, rows, task // per_share), g, job)
 
 
 @compiled
@@ -168,24 +175,34 @@ def _sweep_stretch(source, packed, begin, target, settings, steps, where, g):
                     copy_run(spill, m * count, y, at + m * channels, valid)
 
 
+class Cut(NamedTuple):
+    """How the work is cut up, beside the Geometry."""
+
+    copies: bool  # whether bands are copied, because windows hang over the border
+    shares: int  # into so many the filters are cut,
+    blocks: int  # of so many blocks of vectors
+    lanes: int  # numbers in a vector
+    spill: int  # numbers of scratch memory for a tile that has no room in y
+
+
 class Job(NamedTuple):
-    """What all tasks of a sweep share, beside its Geometry."""
+    """What all tasks of a sweep share, beside its Geometry; from `copies` on, a Cut."""
 
     filters: Array  # packed, or as they are
     start: Array  # where the sums begin, (groups * F,) and up to a vector more
     zeros: Array
     floor: float  # results below it become it
-    copies: bool  # whether bands are copied, because windows hang over the border
-    shares: int  # into so many the filters are cut,
-    blocks: int  # of so many blocks of vectors
-    lanes: int  # numbers in a vector
     step: int  # from one step of the sum to the next in the filters, if they are not packed; or 0
-    spill: int  # numbers of scratch memory for a tile that has no room in y
+    copies: bool
+    shares: int
+    blocks: int
+    lanes: int
+    spill: int
 
 
 @functools.lru_cache(maxsize=1024)
-def _plan(g, dtype, workers):
-    """The Geometry with all its fields, and how the filters are cut: (shares, blocks)."""
+def plan(g, dtype, workers):
+    """The Geometry with all its fields, and the Cut."""
     LANES = lanes(dtype)
     g = g._replace(tiles=tiles(dtype), width=best_width(-(-g.F // LANES), g.J))
     blocks = block_count(g.F, g.width, LANES)
@@ -196,7 +213,8 @@ def _plan(g, dtype, workers):
         return TASK_CYCLES + rows * g.J * vectors / 2 + (vectors + copied) * VECTOR_CYCLES
 
     band, shares = cut(g.N, g.I, g.fitting_rows(dtype.itemsize), blocks, workers, cycles)
-    return g._replace(band=band), shares, blocks
+    spill = MOST_PIXELS * max(WIDTHS) * LANES
+    return g._replace(band=band), Cut(g.hangs_over, shares, blocks, LANES, spill)
 
 
 def prepare(filters, start, relu, g):
@@ -208,32 +226,30 @@ def prepare(filters, start, relu, g):
         relu: whether results below 0 become 0.
         g: a Geometry; its last fields, from band on, are filled in here.
     """
-    dtype, vector = filters.dtype, lanes(filters.dtype)
-    g, shares, blocks = _plan(g, dtype, numba.get_num_threads())
-    begin = np.zeros(g.groups * g.F + vector, dtype)  # tiles read whole vectors
+    dtype = filters.dtype
+    g, cut = plan(g, dtype, numba.get_num_threads())
+    begin = np.zeros(g.groups * g.F + cut.lanes, dtype)  # tiles read whole vectors
     if start is not None:
         begin[: start.size] = start
-    step = _step_in_place(filters, g, vector)
-    packed = filters.transpose(1, 2, 3, 0, 4).reshape(-1) if step else pack(filters, g.width)
+    in_order = filters.transpose(1, 2, 3, 0, 4)
+    step = step_in_place(g, cut) if in_order.flags.c_contiguous else 0
+    packed = in_order.reshape(-1) if step else pack(filters, g.width)
     floor = dtype.type(0 if relu else -np.inf)
-    spill = MOST_PIXELS * max(WIDTHS) * vector
-    cut = (shares, blocks, vector)
-    return g, Job(packed, begin, zero_vectors(dtype), floor, g.hangs_over, *cut, step, spill)
+    return g, Job(packed, begin, zero_vectors(dtype), floor, step, *cut)
 
 
-def _step_in_place(filters, g, vector):
-    """The distance between steps in filters that tiles can read as they are, or else 0.
+def step_in_place(g, cut):
+    """The distance between steps in filters that tiles should read as they are, or else 0.
 
     To pack them would take longer than to use them, where few pixels do.
     """
-    usable = filters.strides[4] == filters.itemsize and g.F % vector == 0
-    in_order = filters.transpose(1, 2, 3, 0, 4).flags.c_contiguous
-    return g.groups * g.F if usable and in_order and g.N * g.I * g.J <= FEW_PIXELS else 0
+    can = g.F % cut.lanes == 0  # tiles read whole vectors
+    return g.groups * g.F if can and g.N * g.I * g.J <= FEW_PIXELS else 0
 
 
-def scratch_size(g, job):
+def scratch_size(g, cut):
     """How many numbers of scratch memory a worker needs: for a tile, and a band of x."""
-    return job.spill + (g.band_size(g.band) if job.copies else 0)
+    return cut.spill + (g.band_size(g.band) if cut.copies else 0)
 
 
 def sweep(x, filters, start, relu, y, g):

@@ -35,6 +35,11 @@ def _record(on: bool) -> Iterator[None]:
         _recording = before
 
 
+def is_observed() -> bool:
+    """Whether ops must run one by one: because they are recorded, or because somebody watches."""
+    return _recording or bool(_watchers)
+
+
 def no_grad() -> AbstractContextManager[None]:
     """Open a block whose results remember no ops: they take less memory, but have no gradient.
 

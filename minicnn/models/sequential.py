@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
-from minicnn.autograd import Tensor
+from minicnn.autograd import Tensor, is_observed
 from minicnn.layers import InputLayer, Layer
+from minicnn.layers.beginning import Beginning
 from minicnn.layers.fusion import call_together, go_together
 from minicnn.layers.shapes import Shape
 from minicnn.models.model import Model
@@ -41,6 +43,7 @@ class Sequential(Model):
     ) -> None:
         self.layers: list[Layer] = []  # without the Input
         self._shapes: list[Shape] = []  # of the inputs, and behind each layer; none if unknown
+        self._beginning: Beginning | None = None  # as it was when inference last used it
         super().__init__(trainable=trainable, name=name)
         if isinstance(layers, Layer | str) or not isinstance(layers, Iterable | None):
             raise TypeError(f"Sequential: wants a list of layers, but got {layers!r}.")
@@ -161,14 +164,25 @@ class Sequential(Model):
         return f"Shapes so far: {', '.join(f'{name} {shape}' for name, shape in steps)}."
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
-        layers = iter(zip(self.layers, [*self.layers[1:], None], strict=True))
+        rest = self.layers
+        if not training and not is_observed():
+            beginning = self._beginning_for(x)
+            if beginning:
+                x, rest = beginning(x), self.layers[beginning.count :]
+        layers = pairwise([*rest, None])
         for layer, following in layers:
+            assert layer is not None  # None stands only behind the last one
             if go_together(layer, following, x):
                 x = call_together(layer, following, x, training)
                 next(layers)  # the following one is done, too
             else:
                 x = layer(x, training=training)
         return x
+
+    def _beginning_for(self, x: Tensor) -> Beginning:
+        if self._beginning is None or not self._beginning.holds(self.layers, x):
+            self._beginning = Beginning(self.layers, x)
+        return self._beginning
 
     @property
     def output_shape(self) -> Shape:

@@ -1,0 +1,225 @@
+"""A chain of convolutions, poolings and matrix products in one call: what inference wants.
+
+    x = conv2d.forward(x, weight, bias, relu)      or
+    x = conv_pool.forward(x, weight, bias)         or
+    x = matmul.multiply(x, weight, bias, relu)     link by link
+
+The numbers are those of the kernels named, to the last bit. A single image is so little work that
+half a dozen calls from Python would take several times as long as the arithmetic; here all links
+are done before Python is asked again. What lies between two links is forgotten.
+
+How much memory each link wants, and how its work is cut up, is planned in Python, once for each
+shape of x, and handed over as a table of whole numbers: a row per link, the fields of a Stage. The
+weights are passed by their addresses, because Numba would compile the loop over the links anew for
+each number of them.
+
+Work:     that of the links.
+Threads:  all work on one link, then all on the next; in each as sweep.py and conv_pool.py say.
+Versions: NumPy reference, register tiles (simd.py). To come: CUDA (chain.cu).
+"""
+
+import functools
+import math
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numba import prange
+
+from . import conv2d, matmul
+from .compiling import compiled, compiled_parallel
+from .conv_pool import bands_for, pooled_tasks, rows_per_task, z_size
+from .conv_pool import forward as conv_pool
+from .geometry import Geometry, share_of
+from .kernel import Array, Kernel
+from .max_pool2d import pooled
+from .memory import empty, scratch
+from .packing import pack_piece, padded
+from .planning import flattened
+from .simd import array_at, zero_vectors
+from .sweep import Cut, Job, plan, scratch_size, step_in_place, sweep_tasks
+
+EVERY_PIXEL = ((1, 1), ((0, 0), (0, 0)), (1, 1), 1)  # strides, padding, dilation, groups
+
+
+class Link(NamedTuple):
+    """One computation; a matrix product takes all numbers of an image as one row."""
+
+    weight: Array  # (P, Q, C, F) of a convolution, or (K, F) of a matrix product
+    bias: Array | None
+    relu: bool = False
+    arrangement: Any = EVERY_PIXEL  # as for conv2d, with groups = 1
+    pooling: Any = None  # window, strides and padding, as for max_pool2d
+
+
+class Chain:
+    """Links that go together, in their order."""
+
+    def __init__(self, links: list[Link]) -> None:
+        self.links = links
+        self.described = tuple((link.weight.shape, *link[2:]) for link in links)
+        arrays = [(link.weight, link.bias) for link in links]
+        self.addresses = np.array([[_address(a) for a in pair] for pair in arrays])
+
+
+def _address(array: Array | None) -> int:
+    return 0 if array is None else array.ctypes.data
+
+
+NUMBERS_APART = 16  # in the arena: a cache line of float32
+POOLS = (
+    *("pools", "pool_P", "pool_Q", "pool_s", "pool_t", "pool_top", "pool_left"),
+    *("pool_I", "pool_J", "pool_rows"),  # pool_rows: rows of y in a task
+)
+
+STAGE = np.dtype(
+    [
+        (name, np.int64)
+        for name in (
+            *Geometry._fields,
+            *Cut._fields,
+            *("relu", "step"),  # the rest of a Job
+            *POOLS,
+            *("filters", "filters_size", "start"),  # where they are in the arena,
+            *("x", "x_size", "y", "y_size"),  # as are these
+        )
+    ]
+)
+
+
+def _forward_reference(x, chain):
+    for weight, bias, relu, arrangement, pooling in chain.links:
+        if weight.ndim == 2:
+            x = matmul.multiply.reference(x.reshape(len(x), -1), weight, bias, relu)
+        elif pooling is None:
+            x = conv2d.forward.reference(x, weight, bias, relu, *arrangement)
+        else:
+            window, *placement = pooling
+            x, _ = conv_pool.reference(x, weight, bias, arrangement, window, placement)
+    return x
+
+
+@compiled_parallel
+def _run(stages, addresses, arrays, zeros, scratch):
+    workers = scratch.shape[0]
+    for worker in prange(workers):
+        for k in range(stages.size):
+            _fetch_weights(stages[k], addresses[k], arrays[1], worker, workers)
+    for k in range(stages.size):
+        for worker in prange(workers):
+            _take_share(k, stages, addresses, arrays, zeros, worker, workers, scratch[worker])
+
+
+@compiled
+def _fetch_weights(g, addresses, arena, worker, workers):
+    """Copy a worker's share of what tiles cannot read where it is, in an order that they can."""
+    if worker == 0:
+        for f in range(padded(g.F, g.lanes)):
+            arena[g.start + f] = 0
+        if addresses[1] != 0:
+            bias = array_at(addresses[1], g.F, arena)
+            for f in range(g.F):
+                arena[g.start + f] = bias[f]
+    if g.step == 0:
+        shape = (1, g.P, g.Q, g.K, g.F)
+        filters = array_at(addresses[0], g.P * g.Q * g.K * g.F, arena).reshape(shape)
+        packed = arena[g.filters : g.filters + g.filters_size]
+        for piece in share_of(worker, workers, g.blocks * g.P * g.Q):
+            pack_piece(filters, packed, piece, g.blocks, g.width, g.lanes)
+
+
+@compiled
+def _take_share(k, stages, addresses, arrays, zeros, worker, workers, scratch):
+    """A worker's share of one link."""
+    x, arena, y, where = arrays
+    g = stages[k]
+    source = x if k == 0 else arena[g.x : g.x + g.x_size]
+    target = y if k == stages.size - 1 else arena[g.y : g.y + g.y_size]
+    filters = arena[g.filters : g.filters + g.filters_size]
+    if g.step != 0:
+        filters = array_at(addresses[k, 0], g.filters_size, arena)
+    start = arena[g.start : g.start + padded(g.F, g.lanes)]
+    floor = x.dtype.type(0 if g.relu else -np.inf)
+    cut = (g.copies != 0, g.shares, g.blocks, g.lanes, g.spill)
+    job = Job(filters, start, zeros, floor, g.step, *cut)
+    if g.pools:
+        window = (g.pool_P, g.pool_Q, g.pool_s, g.pool_t, g.pool_top, g.pool_left)
+        pools = ((*window, g.pool_I, g.pool_J), g.pool_rows)
+        pooled_tasks(worker, workers, (source, target, where), g, job, pools, scratch)
+    else:
+        sweep_tasks(worker, workers, (source, target), g, job, scratch)
+
+
+class Plan(NamedTuple):
+    """What is known of a chain before it is run."""
+
+    stages: Array  # of STAGE
+    arena: int  # numbers that lie between two links, and filters in the order of the tiles
+    scratch: int  # numbers for each worker
+    where: int  # numbers of the largest output of a pooling, of which nobody asks whence they came
+    y_shape: tuple[int, ...]
+
+
+class _Arena:
+    """Hands out places in memory; each begins a cache line after the one before, at least."""
+
+    def __init__(self):
+        self.size = 0
+
+    def take(self, count):
+        at = self.size
+        self.size += padded(count, NUMBERS_APART)
+        return at
+
+
+@functools.lru_cache(maxsize=256)
+def _plan(x_shape, dtype, described, workers):
+    stages, arena = np.zeros(len(described), STAGE), _Arena()
+    shape, x, x_size, most, where = x_shape, 0, 0, 0, 0
+    for stage, (weight_shape, relu, arrangement, pooling) in zip(stages, described, strict=True):
+        if len(weight_shape) == 2:
+            (N, *_), (K, F) = shape, weight_shape
+            g, shape = flattened(matmul.one_row(N, K, F)), (N, F)
+        else:
+            g, shape = conv2d.geometry(shape, weight_shape, arrangement)
+            g = flattened(g) if pooling is None else g
+        g, cut = plan(g, dtype, workers)
+        fields = {"relu": relu, "step": step_in_place(g, cut)}
+        scratch = scratch_size(g, cut)
+        if pooling is not None:
+            window, *placement = pooling
+            shape, pools = pooled(shape, window, *placement)
+            rows = rows_per_task(g, pools, dtype.itemsize, workers)
+            g, cut = bands_for(g, pools, rows), cut._replace(shares=1)
+            fields |= zip(POOLS, (True, *pools, rows), strict=True)
+            scratch = z_size(g) + scratch_size(g, cut)
+            where = max(where, math.prod(shape))
+        size = g.P * g.Q * g.K * padded(g.F, cut.lanes)
+        y, y_size = arena.take(math.prod(shape)), math.prod(shape)
+        places = {"filters": 0 if fields["step"] else arena.take(size), "filters_size": size}
+        places |= {"start": arena.take(padded(g.F, cut.lanes))}
+        places |= {"x": x, "x_size": x_size, "y": y, "y_size": y_size}
+        for name, value in {**g._asdict(), **cut._asdict(), **fields, **places}.items():
+            stage[name] = value
+        x, x_size, most = y, y_size, max(most, scratch)
+    where = padded(where, NUMBERS_APART)
+    return Plan(stages, arena.size, padded(most, NUMBERS_APART), where, shape)
+
+
+def _forward_cpu(x, chain):
+    if not x.size:
+        return _forward_reference(x, chain)
+    workers = numba.get_num_threads()
+    plan = _plan(x.shape, x.dtype, chain.described, workers)
+    y = empty(plan.y_shape, x.dtype)
+    memory = scratch(1, plan.arena + plan.where + workers * plan.scratch, x.dtype)[0]
+    end = plan.arena + plan.where
+    where = memory[plan.arena : end].view(np.int32)
+    arrays = (x.reshape(-1), memory[: plan.arena], y.reshape(-1), where)
+    rest = memory[end : end + workers * plan.scratch].reshape(workers, -1)
+    _run(plan.stages, chain.addresses, arrays, zero_vectors(x.dtype), rest)
+    return y
+
+
+# forward(x, chain): x is (N, H, W, C), or (N, K) if the first link is a matrix product
+forward = Kernel("chain.forward", reference=_forward_reference, cpu=_forward_cpu)
