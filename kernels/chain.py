@@ -26,10 +26,9 @@ import numba
 import numpy as np
 from numba import prange
 
-from . import conv2d, matmul
+from . import conv2d, conv_pool, matmul
 from .compiling import compiled, compiled_parallel
 from .conv_pool import bands_for, pooled_tasks, rows_per_task, z_size
-from .conv_pool import forward as conv_pool
 from .geometry import Geometry, share_of
 from .kernel import Array, Kernel
 from .max_pool2d import pooled
@@ -57,7 +56,9 @@ class Chain:
 
     def __init__(self, links: list[Link]) -> None:
         self.links = links
-        self.described = tuple((link.weight.shape, *link[2:]) for link in links)
+        self.described = tuple(
+            (link.weight.shape, link.bias is not None, *link[2:]) for link in links
+        )
         arrays = [(link.weight, link.bias) for link in links]
         self.addresses = np.array([[_address(a) for a in pair] for pair in arrays])
 
@@ -66,6 +67,7 @@ def _address(array: Array | None) -> int:
     return 0 if array is None else array.ctypes.data
 
 
+LITTLE_WORK = 1 << 14  # multiplications, that one thread does
 NUMBERS_APART = 16  # in the arena: a cache line of float32
 POOLS = (
     *("pools", "pool_P", "pool_Q", "pool_s", "pool_t", "pool_top", "pool_left"),
@@ -79,6 +81,9 @@ STAGE = np.dtype(
             *Geometry._fields,
             *Cut._fields,
             *("relu", "step"),  # the rest of a Job
+            "packs",  # whether filters are copied, in the order of the tiles,
+            "pads",  # and the bias, with room for whole vectors
+            "alone",  # whether one thread does it all
             *POOLS,
             *("filters", "filters_size", "start"),  # where they are in the arena,
             *("x", "x_size", "y", "y_size"),  # as are these
@@ -95,32 +100,35 @@ def _forward_reference(x, chain):
             x = conv2d.forward.reference(x, weight, bias, relu, *arrangement)
         else:
             window, *placement = pooling
-            x, _ = conv_pool.reference(x, weight, bias, arrangement, window, placement)
+            x, _ = conv_pool.forward.reference(x, weight, bias, arrangement, window, placement)
     return x
 
 
 @compiled_parallel
 def _run(stages, addresses, arrays, zeros, scratch):
     workers = scratch.shape[0]
-    for worker in prange(workers):
-        for k in range(stages.size):
-            _fetch_weights(stages[k], addresses[k], arrays[1], worker, workers)
-    for k in range(stages.size):
+    if stages[0].packs or stages[0].pads:
         for worker in prange(workers):
-            _take_share(k, stages, addresses, arrays, zeros, worker, workers, scratch[worker])
+            _fetch_weights(stages[0], addresses[0], arrays[1], worker, workers)
+    for k in range(stages.size):
+        if stages[k].alone:  # to wake the others would take longer
+            _take_share(k, stages, addresses, arrays, zeros, 0, 1, scratch[0])
+        else:
+            for worker in prange(workers):
+                _take_share(k, stages, addresses, arrays, zeros, worker, workers, scratch[worker])
 
 
 @compiled
 def _fetch_weights(g, addresses, arena, worker, workers):
     """Copy a worker's share of what tiles cannot read where it is, in an order that they can."""
-    if worker == 0:
+    if g.pads and worker == 0:
         for f in range(padded(g.F, g.lanes)):
             arena[g.start + f] = 0
         if addresses[1] != 0:
             bias = array_at(addresses[1], g.F, arena)
             for f in range(g.F):
                 arena[g.start + f] = bias[f]
-    if g.step == 0:
+    if g.packs:
         shape = (1, g.P, g.Q, g.K, g.F)
         filters = array_at(addresses[0], g.P * g.Q * g.K * g.F, arena).reshape(shape)
         packed = arena[g.filters : g.filters + g.filters_size]
@@ -130,15 +138,19 @@ def _fetch_weights(g, addresses, arena, worker, workers):
 
 @compiled
 def _take_share(k, stages, addresses, arrays, zeros, worker, workers, scratch):
-    """A worker's share of one link."""
+    """A worker's share of one link; before that, of fetching the weights of the next."""
     x, arena, y, where = arrays
+    if k + 1 < stages.size:
+        _fetch_weights(stages[k + 1], addresses[k + 1], arena, worker, workers)
     g = stages[k]
     source = x if k == 0 else arena[g.x : g.x + g.x_size]
     target = y if k == stages.size - 1 else arena[g.y : g.y + g.y_size]
     filters = arena[g.filters : g.filters + g.filters_size]
-    if g.step != 0:
+    if not g.packs:
         filters = array_at(addresses[k, 0], g.filters_size, arena)
     start = arena[g.start : g.start + padded(g.F, g.lanes)]
+    if not g.pads:
+        start = array_at(addresses[k, 1], g.F, arena)
     floor = x.dtype.type(0 if g.relu else -np.inf)
     cut = (g.copies != 0, g.shares, g.blocks, g.lanes, g.spill)
     job = Job(filters, start, zeros, floor, g.step, *cut)
@@ -176,7 +188,8 @@ class _Arena:
 def _plan(x_shape, dtype, described, workers):
     stages, arena = np.zeros(len(described), STAGE), _Arena()
     shape, x, x_size, most, where = x_shape, 0, 0, 0, 0
-    for stage, (weight_shape, relu, arrangement, pooling) in zip(stages, described, strict=True):
+    for stage, (weight_shape, biased, *rest) in zip(stages, described, strict=True):
+        relu, arrangement, pooling = rest
         if len(weight_shape) == 2:
             (N, *_), (K, F) = shape, weight_shape
             g, shape = flattened(matmul.one_row(N, K, F)), (N, F)
@@ -184,7 +197,10 @@ def _plan(x_shape, dtype, described, workers):
             g, shape = conv2d.geometry(shape, weight_shape, arrangement)
             g = flattened(g) if pooling is None else g
         g, cut = plan(g, dtype, workers)
-        fields = {"relu": relu, "step": step_in_place(g, cut)}
+        step, pads = step_in_place(g, cut), not biased or g.F % cut.lanes > 0
+        work = g.N * g.I * g.J * g.P * g.Q * g.K * g.F
+        fields = {"relu": relu, "step": step, "packs": not step, "pads": pads}
+        fields |= {"alone": work <= LITTLE_WORK}
         scratch = scratch_size(g, cut)
         if pooling is not None:
             window, *placement = pooling
@@ -196,7 +212,7 @@ def _plan(x_shape, dtype, described, workers):
             where = max(where, math.prod(shape))
         size = g.P * g.Q * g.K * padded(g.F, cut.lanes)
         y, y_size = arena.take(math.prod(shape)), math.prod(shape)
-        places = {"filters": 0 if fields["step"] else arena.take(size), "filters_size": size}
+        places = {"filters": 0 if step else arena.take(size), "filters_size": size}
         places |= {"start": arena.take(padded(g.F, cut.lanes))}
         places |= {"x": x, "x_size": x_size, "y": y, "y_size": y_size}
         for name, value in {**g._asdict(), **cut._asdict(), **fields, **places}.items():
@@ -207,9 +223,10 @@ def _plan(x_shape, dtype, described, workers):
 
 
 def _forward_cpu(x, chain):
-    if not x.size:
-        return _forward_reference(x, chain)
     workers = numba.get_num_threads()
+    if not len(x):
+        one = _plan((1, *x.shape[1:]), x.dtype, chain.described, workers)
+        return np.empty((0, *one.y_shape[1:]), x.dtype)
     plan = _plan(x.shape, x.dtype, chain.described, workers)
     y = empty(plan.y_shape, x.dtype)
     memory = scratch(1, plan.arena + plan.where + workers * plan.scratch, x.dtype)[0]

@@ -29,7 +29,8 @@ from .planning import MOST, TASK_CYCLES, VECTOR_CYCLES, best_width, cut, flatten
 from .runs import copy_run
 from .simd import MOST_PIXELS, WIDTHS, lanes, tile, tiles, zero_vectors
 
-FEW_PIXELS = 256  # for so few it does not pay to pack the filters
+FEW_PIXELS = 256  # for so few it does not pay to pack the filters,
+FEW_WEIGHTS = 1 << 11  # and so few do not need it
 STRETCH_BYTES = 1 << 18  # of filters that are used again and again: a share of the same cache
 
 
@@ -241,10 +242,12 @@ def prepare(filters, start, relu, g):
 def step_in_place(g, cut):
     """The distance between steps in filters that tiles should read as they are, or else 0.
 
-    To pack them would take longer than to use them, where few pixels do.
+    To pack them would take longer than to use them, where few pixels do; and where they are few,
+    the nearest cache holds them in any order.
     """
     can = g.F % cut.lanes == 0  # tiles read whole vectors
-    return g.groups * g.F if can and g.N * g.I * g.J <= FEW_PIXELS else 0
+    should = g.N * g.I * g.J <= FEW_PIXELS or g.P * g.Q * g.K * g.F * g.groups <= FEW_WEIGHTS
+    return g.groups * g.F if can and should else 0
 
 
 def scratch_size(g, cut):

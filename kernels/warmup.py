@@ -46,6 +46,8 @@ def compile_all(dtype: str, report: Callable[[int, int, str], None]) -> None:
 
 def _convolutions(dtype: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
     # images of few channels, and of many with filters that are packed by all threads
+    from .chain import Chain, Link  # here, because it imports Numba
+
     for C, F, stride in ((3, 8, 1), (64, 64, 1), (64, 64, 2)):
         x, weight = np.zeros((2, 9, 9, C), dtype), np.zeros((3, 3, C, F), dtype)
         size = 7 // stride + stride // 2
@@ -60,6 +62,8 @@ def _convolutions(dtype: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
     yield "matmul.input_grad", (y, matrix)
     yield "matmul.weight_grad", (rows, y)
     yield "sum_rows.forward", (np.zeros((MANY // 8, 8), dtype),)
+    links = [Link(np.zeros((3, 3, 3, 8), dtype), None), Link(np.zeros((392, 10), dtype), None)]
+    yield "chain.forward", (np.zeros((2, 9, 9, 3), dtype), Chain(links))
 
 
 def _depthwise(dtype: str) -> Iterator[tuple[str, tuple[Any, ...]]]:

@@ -14,6 +14,7 @@ KERNELS = kernels.all_kernels()
 TESTED = {
     *test_kernels.EVERY,
     *(name.partition(",")[0] for name in test_op_kernels.CALLS),
+    "chain.forward",  # test_kernels.py, too, but its weights come in links
     "adam.step",  # the optimizers' kernels: test_optimizers.py
     "rmsprop.step",
     "sgd.step",
@@ -62,6 +63,7 @@ def test_which_gpu_versions_are_missing():
         "batch_norm.normalize",
         "batch_norm.sums",
         "batch_norm.input_grad",
+        "chain.forward",
         "conv2d.forward",
         "conv2d.input_grad",
         "conv2d.weight_grad",

@@ -323,6 +323,30 @@ def test_simple_kernels_agree_with_the_reference(name, dtype):
     check_equal(name, simple()[name], dtype)
 
 
+def links(dtype):
+    """A convolution with a pooling, one without, a product with a bias and one without."""
+    Link, same = kernels.chain.Link, ((1, 1), ((1, 1), (1, 1)), (1, 1), 1)
+    pooling = ((2, 2), (2, 2), ((0, 0), (0, 1)))
+    return [
+        Link(
+            normal(2, 3, 3, 5, 16).astype(dtype), normal(3, 16).astype(dtype), True, same, pooling
+        ),
+        Link(normal(4, 2, 2, 16, 7).astype(dtype), None, False),
+        Link(normal(5, 3 * 3 * 7, 40).astype(dtype), normal(6, 40).astype(dtype), True),
+        Link(normal(7, 40, 3).astype(dtype), None),
+    ]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("count", [1, 3, 300])
+def test_a_chain_agrees_with_the_reference(count, dtype):
+    x, chain = normal(1, count, 9, 8, 5).astype(dtype), kernels.chain.Chain(links(dtype))
+    y, expected = kernels.chain.forward(x, chain), kernels.chain.forward.reference(x, chain)
+    assert (y.shape, y.dtype) == (expected.shape, expected.dtype)
+    atol = 1000 * np.finfo(dtype).eps * np.abs(expected).max(initial=1)
+    np.testing.assert_allclose(y, expected, rtol=0, atol=atol)
+
+
 @pytest.mark.parametrize("given", ["uint8", "float32", "float64", "int64"])
 @pytest.mark.parametrize("shape", [(7,), (7, 0), (7, 3, 5), (7, 2, 3, 4)])
 def test_rows_are_those_of_numpy_converted(given, shape):

@@ -73,7 +73,7 @@ class Beginning:
         return Tensor(y) if self._activation is None else self._activation(Tensor(y))
 
 
-_PLAIN = (None, activations.linear, activations.relu)
+_PLAIN = (activations.linear, activations.relu)  # which a link applies
 
 
 def _state(layers: Sequence[Layer], x: Tensor) -> list[Any]:

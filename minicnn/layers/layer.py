@@ -355,8 +355,10 @@ class Layer:
                 return x
             return x.astype(self.dtype) if kind == "f" else Tensor(x.data.astype(self.dtype))
         array = np.asarray(x)
-        _check_numbers(array, f"{self.title}: the input")
-        return Tensor(array.astype(self.dtype, copy=False))
+        if array.dtype != self.dtype:
+            _check_numbers(array, f"{self.title}: the input")
+            array = array.astype(self.dtype)
+        return Tensor(array)
 
 
 def _check_numbers(array: Array, what: str) -> None:

@@ -103,19 +103,20 @@ def check_shape(title: str, came: Shape, wanted: Shape) -> None:
     Raises:
         ValueError: they do not; the message guesses the mistake.
     """
-    if _fits(came, wanted):
+    if fits(came, wanted):
         return
     hint = "Give it inputs of that shape, or make a new model for this one."
-    if _fits(came, wanted[1:]):
+    if fits(came, wanted[1:]):
         hint = ONE_INPUT
-    elif _fits((*came, 1), wanted):
+    elif fits((*came, 1), wanted):
         hint = "Grey images? Add the channel axis: x[..., None]."
-    elif len(came) == 4 and _fits((came[0], *came[2:], came[1]), wanted):
+    elif len(came) == 4 and fits((came[0], *came[2:], came[1]), wanted):
         hint = CHANNELS_FIRST
     raise ValueError(f"{title}: wants inputs of shape {wanted}, but got {came}. {hint}")
 
 
-def _fits(came: Shape, wanted: Shape) -> bool:
+def fits(came: Shape, wanted: Shape) -> bool:
+    """Whether a shape is that which is wanted, where None fits any size."""
     return len(came) == len(wanted) and all(
         one == other or one is None or other is None
         for one, other in zip(came[1:], wanted[1:], strict=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from minicnn.layers import Layer
 from minicnn.layers.shapes import Shape
-from minicnn.models.checks import check_shape
+from minicnn.models.checks import check_shape, fits
 from minicnn.models.keywords import hints_at_misspelt_keywords
 from minicnn.models.summary import print_summary
 from minicnn.models.training import Trainer
@@ -35,7 +35,8 @@ class Model(Trainer):
 
     def check_input(self, shape: Shape) -> None:
         """Raise a ValueError if the model cannot take inputs of this shape."""
-        check_shape(self.title, shape, self.input_shape)
+        if not fits(shape, self.input_shape):
+            check_shape(self.title, shape, self.input_shape)
 
     @hints_at_misspelt_keywords
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
