@@ -41,6 +41,31 @@ from .sweep import Cut, Job, plan, scratch_size, step_in_place, sweep_tasks
 EVERY_PIXEL = ((1, 1), ((0, 0), (0, 0)), (1, 1), 1)  # strides, padding, dilation, groups
 
 
+LITTLE_WORK = 1 << 14  # multiplications, that one thread does
+NUMBERS_APART = 16  # in the arena: a cache line of float32
+POOLS = (
+    *("pools", "pool_P", "pool_Q", "pool_s", "pool_t", "pool_top", "pool_left"),
+    *("pool_I", "pool_J", "pool_rows"),  # pool_rows: rows of y in a task
+)
+
+STAGE = np.dtype(
+    [
+        (name, np.int64)
+        for name in (
+            *Geometry._fields,
+            *Cut._fields,
+            *("relu", "step"),  # the rest of a Job
+            "packs",  # whether filters are copied, in the order of the tiles,
+            "pads",  # and the bias, with room for whole vectors
+            "alone",  # whether one thread does it all
+            *POOLS,
+            *("filters", "filters_size", "start"),  # where they are in the arena,
+            *("x", "x_size", "y", "y_size"),  # as are these
+        )
+    ]
+)
+
+
 class Link(NamedTuple):
     """One computation; a matrix product takes all numbers of an image as one row."""
 
@@ -65,31 +90,6 @@ class Chain:
 
 def _address(array: Array | None) -> int:
     return 0 if array is None else array.ctypes.data
-
-
-LITTLE_WORK = 1 << 14  # multiplications, that one thread does
-NUMBERS_APART = 16  # in the arena: a cache line of float32
-POOLS = (
-    *("pools", "pool_P", "pool_Q", "pool_s", "pool_t", "pool_top", "pool_left"),
-    *("pool_I", "pool_J", "pool_rows"),  # pool_rows: rows of y in a task
-)
-
-STAGE = np.dtype(
-    [
-        (name, np.int64)
-        for name in (
-            *Geometry._fields,
-            *Cut._fields,
-            *("relu", "step"),  # the rest of a Job
-            "packs",  # whether filters are copied, in the order of the tiles,
-            "pads",  # and the bias, with room for whole vectors
-            "alone",  # whether one thread does it all
-            *POOLS,
-            *("filters", "filters_size", "start"),  # where they are in the arena,
-            *("x", "x_size", "y", "y_size"),  # as are these
-        )
-    ]
-)
 
 
 def _forward_reference(x, chain):
@@ -219,6 +219,8 @@ def _plan(x_shape, dtype, described, workers):
             stage[name] = value
         x, x_size, most = y, y_size, max(most, scratch)
     where = padded(where, NUMBERS_APART)
+    if numba.config.DISABLE_JIT:  # in Python, only these have their fields as attributes
+        stages = stages.view(np.recarray)
     return Plan(stages, arena.size, padded(most, NUMBERS_APART), where, shape)
 
 

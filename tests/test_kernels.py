@@ -338,7 +338,7 @@ def links(dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("count", [1, 3, 300])
+@pytest.mark.parametrize("count", [1, 3, 300], ids=["one", "three", "many"])
 def test_a_chain_agrees_with_the_reference(count, dtype):
     x, chain = normal(1, count, 9, 8, 5).astype(dtype), kernels.chain.Chain(links(dtype))
     y, expected = kernels.chain.forward(x, chain), kernels.chain.forward.reference(x, chain)
