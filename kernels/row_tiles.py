@@ -11,9 +11,9 @@ that is a load for each multiply-add, and a CPU can do no more loads than multip
 pixel is loaded once for all Q columns of the window that meet it: PIXELS + Q - 1 pixels and Q
 filters feed PIXELS * Q multiply-adds. That takes a window whose steps and columns are neighbours.
 
-What meets is decided when a tile is compiled, which is when its size is first asked for, and takes
-a tenth of a second. The tiles are called as those of simd.py are, and _tile_in_python there says
-what they do: the same sum.
+What meets is decided when the tiles are compiled, which is when a window of Q columns first asks
+for them, and takes a third of a second. The tiles are called as those of simd.py are, and
+_tile_in_python there says what they do: the same sum.
 """
 
 import functools
@@ -29,41 +29,46 @@ MOST_IN_ROW = 16  # pixels; more would hardly save loads
 FEWEST_IN_ROW = 8  # of which the CPU wants as many sums at a time
 
 
+def most_in_row(Q):
+    """How many pixels a tile can have, for its sums, Q filters and a pixel must be in registers."""
+    return min(MOST_IN_ROW, REGISTERS - Q - 1)
+
+
 def pixels_in_row(J, Q):
     """How many pixels the tiles of a row of J should have, for a window of Q columns; or 0: none.
 
-    A tile must fit into the registers: its sums, Q filters and a pixel.
+    Tiles of about the same size: two of 9 and 8 pixels are faster than 16 and 1.
     """
-    most = min(MOST_IN_ROW, REGISTERS - Q - 1)
+    most = most_in_row(Q)
     return -(-J // -(-J // most)) if Q > 1 and most >= FEWEST_IN_ROW else 0
 
 
 @functools.cache
-def row_tiles(dtype, pixels, Q):
-    """The address of the compiled tiles of `pixels` and one less, for Q columns of the window."""
+def row_tiles(dtype, Q):
+    """The address of the compiled tiles of all sizes, for Q columns of the window."""
     if numba.config.DISABLE_JIT:
         return 0
 
     def any_tile(
-        given, width, x, w, start, y, add, floor, A, B, K, x_a, x_b, x_k, x_pixel, w_step, y_pixel
+        pixels, width, x, w, start, y, add, floor, A, B, K, x_a, x_b, x_k, x_pixel, w_step, y_pixel
     ):
         loops = (A, B, K, x_a, x_b, x_k, x_pixel, w_step, y_pixel)
-        _choose((pixels, Q), given, (x, w, start, y), add, floor, loops)
+        _choose(Q, pixels, (x, w, start, y), add, floor, loops)
 
     return compiled_for_address(tile_signature(dtype), any_tile).address
 
 
 @intrinsic(prefer_literal=True)
-def _choose(typing, size, given, pointers, add, floor, loops):
-    """Run the tile of `given` pixels; size: the constants (pixels, Q)."""
-    most, Q = (number.literal_value for number in size)
+def _choose(typing, columns, pixels, pointers, add, floor, loops):
+    """Run the tile of the given size; `columns` is the constant Q."""
+    Q = columns.literal_value
 
     def codegen(context, builder, signature, args):
-        tiles = {m: functools.partial(RowTile, m, Q) for m in (most - 1, most) if m}
+        tiles = {m: functools.partial(RowTile, m, Q) for m in range(1, most_in_row(Q) + 1)}
         call_one(builder, args[1], tiles, args[2:])
         return context.get_dummy_value()
 
-    return types.void(size, given, pointers, add, floor, loops), codegen
+    return types.void(columns, pixels, pointers, add, floor, loops), codegen
 
 
 class RowTile(Tile):

@@ -191,8 +191,7 @@ def _plan(g, dtype, workers):
     LANES = lanes(dtype)
     g = g._replace(tiles=tiles(dtype), width=best_width(-(-g.F // LANES), g.J))
     if _suits_row_tiles(g, dtype):
-        across = pixels_in_row(g.J, g.Q)
-        g = g._replace(tiles=row_tiles(dtype, across, g.Q), across=across)
+        g = g._replace(tiles=row_tiles(dtype, g.Q), across=pixels_in_row(g.J, g.Q))
     blocks = block_count(g.F, g.width, LANES)
 
     def cycles(rows, blocks):
