@@ -42,7 +42,7 @@ class Geometry(NamedTuple):
     at_once: int = 1  # images in one task; correlate only
     width: int = 1  # vectors side by side in a tile
     tiles: int = 0  # the address of the compiled tiles
-    across: int = 0  # pixels of a tile that takes the columns of a window at once, or 0
+    across: int = 0  # size of a tile that takes the columns of a window at once, or 0: no such one
 
     @property
     def hangs_over(self) -> bool:

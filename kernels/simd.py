@@ -345,12 +345,16 @@ class Tile:
                 with branch:
                     for n, value in enumerate(sums):
                         m, v = divmod(n, len(self.width))
-                        row = builder.gep(y, [builder.mul(self.y_pixel, INT(m))])
+                        row = builder.gep(y, [builder.mul(self.y_pixel, self._place(m))])
                         if is_adding:
                             value = builder.fadd(self._load(row, v), value)
                         value = builder.select(builder.fcmp_ordered("<", value, low), low, value)
                         store = builder.store(value, self._vector_at(row, v))
                         store.align = self._alignment()
+
+    def _place(self, m):
+        """How many pixels there are in y from sum 0 to sum m."""
+        return INT(m)
 
     def _load(self, pointer, v):
         load = self.builder.load(self._vector_at(pointer, v))

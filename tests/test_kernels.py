@@ -79,6 +79,8 @@ CONVOLUTIONS = {
     "filters larger than the cache": convolution((1, 5, 5, 256), (3, 3), 80),
     "few filters": convolution((3, 6, 32, 16), (3, 3), 16, padding="same"),
     "few filters, rows of 17 pixels": convolution((2, 5, 17, 7), (2, 5), 6),
+    "few filters, as many places as columns": convolution((4, 6, 5, 19), (3, 3), 8),
+    "few filters, fewer places than columns": convolution((4, 6, 4, 19), (3, 3), 8),
     "few filters, rows longer than a stretch": convolution((1, 3, 4, 1500), (2, 3), 3),
     "rows of one pixel": convolution((3, 20, 1, 7), (3, 1), 12),
     "a long row": convolution((1, 1, 100, 2), (1, 3), 16),
