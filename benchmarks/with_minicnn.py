@@ -25,7 +25,7 @@ class ResidualBlock(layers.Layer):
         missing = y.shape[3] - x.shape[3]
         if missing:
             x = ops.pad(x, ((0, 0), (0, 0), (0, 0), (0, missing)))
-        return ops.relu(y + x)
+        return ops.add(y, x, activation="relu")
 
 
 def build(network):

@@ -16,6 +16,7 @@ from .memory import empty, zeros
 if TYPE_CHECKING:  # for editors and mypy; at run time __getattr__ does the same, later
     from . import (
         adam,
+        addition,
         augment,
         average_pool2d,
         batch_norm,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:  # for editors and mypy; at run time __getattr__ does the same
 
 FAMILIES = (
     "adam",
+    "addition",
     "augment",
     "average_pool2d",
     "batch_norm",
@@ -61,6 +63,7 @@ __all__ = [
     "Array",
     "Kernel",
     "adam",
+    "addition",
     "all_kernels",
     "augment",
     "average_pool2d",

@@ -243,23 +243,51 @@ def _run_length(width):
     return width * max(ROWS, RUN // width)
 
 
-def _widened(rows, width, dtype):
-    """Each row of numbers per channel, repeated to the width of a wide row."""
-    return np.tile(rows, (1, width // rows.shape[1])).astype(dtype)
+@compiled
+def _widen(rows, off, wide):
+    """Repeat the numbers per channel, the last of them less off * rows[1], in each wide row."""
+    C = rows.shape[1]
+    for k in range(wide.shape[1]):
+        c = k % C
+        wide[0, k], wide[1, k] = rows[0, c], rows[1, c]
+        wide[2, k] = rows[2, c] - off[c] * rows[1, c]
+
+
+def _widened(rows, off, dtype):
+    """Three rows of numbers per channel as they are wanted beside wide rows; see _widen."""
+    wide = np.empty((3, _wide_row(len(off))), dtype)
+    _widen(rows, off, wide)
+    return wide
 
 
 def _line(x, mean, scale, shift):
     """The three as they are wanted beside wide rows, and by how much rounding moves the mean."""
-    center = mean.astype(x.dtype)
+    rows = np.array([mean, scale, shift], np.float64)  # one call, which a small batch would notice
     with np.errstate(invalid="ignore"):  # infinite: the NaN that comes out says so
-        off = mean - center
-        rows = np.stack([center, scale, shift - off * scale])
-    return _widened(rows, _wide_row(len(mean)), x.dtype), off
+        off = rows[0] - rows[0].astype(x.dtype)
+    return _widened(rows, off, x.dtype), off
 
 
 def _low(relu, dtype):
     """What relu cuts off at; without relu NaN, as all comparisons with NaN are false."""
     return dtype.type(0 if relu else np.nan)
+
+
+@compiled
+def _combine(results, length, size, mean, variance):
+    """The moments of all runs together, from those of each."""
+    runs, _, C = results.shape
+    R = size // C
+    mean[:], variance[:] = 0, 0
+    for run in range(runs):
+        share = min(length, size - run * length) // C / R
+        for c in range(C):
+            mean[c] += results[run, 0, c] * share
+    for run in range(runs):
+        share = min(length, size - run * length) // C / R
+        for c in range(C):
+            off = results[run, 0, c] - mean[c]
+            variance[c] += results[run, 1, c] / R + share * off * off
 
 
 def _moments_cpu(x):
@@ -268,12 +296,9 @@ def _moments_cpu(x):
     length = _run_length(width)
     results = np.empty((-(-x.size // length), 2, C))
     _moments_runs(x.reshape(-1), length, width, results)
-    counts = np.full((len(results), 1), length // C)
-    counts[-1] = (x.size - (len(results) - 1) * length) // C
-    means, distances, R = results[:, 0], results[:, 1], x.size // C
-    with np.errstate(invalid="ignore"):  # infinite: the NaN that comes out says so
-        mean = (means * counts).sum(axis=0) / R
-        return mean, (distances + counts * (means - mean) ** 2).sum(axis=0) / R
+    mean, variance = np.empty((2, C))
+    _combine(results, length, x.size, mean, variance)
+    return mean, variance
 
 
 def _normalize_cpu(x, mean, scale, shift, relu):
@@ -299,9 +324,8 @@ def _input_grad_cpu(dy, x, mean, scale, shift, relu, slopes):
     dx = empty(x.shape, x.dtype)
     line, off = _line(x, mean, scale, shift)
     width = line.shape[1]
-    slopes = np.stack([slopes[0], slopes[1], slopes[2] - off * slopes[1]])
     args = dy.reshape(-1), x.reshape(-1), _run_length(width), line, _low(relu, x.dtype)
-    _input_grad_runs(*args, _widened(slopes, width, x.dtype), dx.reshape(-1))
+    _input_grad_runs(*args, _widened(slopes, off, x.dtype), dx.reshape(-1))
     return dx
 
 

@@ -24,6 +24,7 @@ from .geometry import columns_under, rows_under, share_of
 from .memory import empty, scratch
 from .packing import block_width, padded
 from .planning import MOST, best_width, flattened
+from .row_tiles import most_channels, row_tiles
 from .runs import add_run, clear_run, copy_run
 from .simd import lanes, tile, tiles, zero_vectors
 
@@ -135,19 +136,23 @@ def _correlate_pixels(source, gradient, target, settings, g):
     if g.e == 1 and pixel == K:  # the columns of a window are neighbours: one long run
         B, K, x_b = 1, g.Q * K, 0
     y_pixel = g.groups * padded(g.F, LANES)
+    if g.across:  # the tile goes through the columns
+        B, K, x_b = 1, k_end - k_begin, 0
+    cells = g.Q * (k_end - k_begin)  # in a row of the window
     first_cell = g.P * g.Q * k_begin * y_pixel
     for group in range(g.groups):
         f = 0
         while f < g.F:
             width = block_width(g.F, f, g.width, LANES)
-            pieces = (K + MOST[width] - 1) // MOST[width]
+            most = g.across or MOST[width]
+            pieces = (K + most - 1) // most
             w_step = apart * g.groups
             loops = (images, rows, g.J, image, g.s * row, g.t * pixel, 1, w_step, y_pixel)
             for a in range(A):
                 for b in range(B):
                     for piece in range(pieces):
                         k, end = piece * K // pieces, (piece + 1) * K // pieces
-                        cell = (a * B + b) * K + k
+                        cell = a * cells + b * K + k
                         tile(
                             g.tiles,
                             (end - k, width),
@@ -194,6 +199,11 @@ def correlate(x, dy, dw, g):
     _add_parts(parts, dw.reshape(-1), (g.P * g.Q, g.K, g.groups, g.F), cuts.slices, LANES)
 
 
+def _suits_turned_tiles(Q, J):
+    """Whether a window of Q columns, at J places, leaves enough registers and work for them."""
+    return 1 < Q <= J and most_channels(Q) > 1 and not numba.config.DISABLE_JIT
+
+
 @functools.lru_cache(maxsize=1024)
 def _plan(g, dtype):
     """The Geometry with all its fields, and the Cuts: the same for any number of threads."""
@@ -206,8 +216,11 @@ def _plan(g, dtype):
     slices = 1 if g.groups > 1 else max(1, min(g.K // THINNEST, wanted))
     widest = -(-g.K // slices)
     copies = g.hangs_over or (slices > 1 and g.P * g.Q > 1)
-    run = g.Q * widest if g.e == 1 and g.groups == 1 and (copies or slices == 1) else widest
+    runs = g.e == 1 and g.groups == 1 and (copies or slices == 1)
+    run = g.Q * widest if runs else widest
     g = g._replace(tiles=tiles(dtype), width=best_width(-(-g.F // LANES), run))
+    if runs and g.t == 1 and g.F <= LANES and _suits_turned_tiles(g.Q, g.J):
+        g = g._replace(tiles=row_tiles(dtype, g.Q, turned=True), across=most_channels(g.Q))
 
     row = columns_under(g) * widest * g.groups
     dy_row = g.J * g.width * LANES

@@ -42,6 +42,7 @@ class Geometry(NamedTuple):
     at_once: int = 1  # images in one task; correlate only
     width: int = 1  # vectors side by side in a tile
     tiles: int = 0  # the address of the compiled tiles
+    across: int = 0  # size of a tile that takes the columns of a window at once, or 0: no such one
 
     @property
     def hangs_over(self) -> bool:
@@ -104,6 +105,6 @@ def three_loops(g, row):
 
     The columns of a window without gaps are neighbours in memory: one long run instead of Q.
     """
-    if g.e == 1 and g.groups == 1:
+    if g.e == 1 and g.groups == 1 and not g.across:
         return g.P, 1, g.Q * g.K, g.d * row, 0, 1
     return g.P, g.Q, g.K, g.d * row, g.e * g.C, 1

@@ -130,10 +130,14 @@ def tiles(dtype):
     """
     if numba.config.DISABLE_JIT:
         return 0
+    return compiled_for_address(tile_signature(dtype), _any_tile).address
+
+
+def tile_signature(dtype):
+    """The C types of what a tile is called with: those of _any_tile."""
     number = types.float32 if dtype == np.float32 else types.float64
     pointers, counts = [types.CPointer(number)] * 4, [types.int64] * 9
-    signature = types.void(types.int64, types.int64, *pointers, types.int8, number, *counts)
-    return compiled_for_address(signature, _any_tile).address
+    return types.void(types.int64, types.int64, *pointers, types.int8, number, *counts)
 
 
 def _any_tile(
@@ -148,41 +152,55 @@ def _switch(typing, shape, pointers, add, floor, loops):
     """Run the tile of the given shape."""
 
     def codegen(context, builder, signature, args):
-        shape, pointers, add, floor, loops = args
-        pixels, width = cgutils.unpack_tuple(builder, shape)
-        arguments = [*cgutils.unpack_tuple(builder, pointers), add, floor]
-        arguments += cgutils.unpack_tuple(builder, loops)
-        vector = ir.VectorType(floor.type, VECTOR_BYTES // (signature.args[3].bitwidth // 8))
-        done = builder.append_basic_block("done")
+        pixels, width = cgutils.unpack_tuple(builder, args[0])
         which = builder.add(builder.mul(width, INT(MOST_PIXELS + 1)), pixels)
-        switch = builder.switch(which, done)
-        for v in WIDTHS:
-            for m in range(1, most_pixels(v) + 1):
-                block = builder.append_basic_block()
-                switch.add_case(INT(v * (MOST_PIXELS + 1) + m), block)
-                builder.position_at_end(block)
-                builder.call(_tile_function(builder.module, vector, m, v), arguments)
-                builder.branch(done)
-        builder.position_at_end(done)
+        sizes = [(m, v) for v in WIDTHS for m in range(1, most_pixels(v) + 1)]
+        tiles = {v * (MOST_PIXELS + 1) + m: functools.partial(Tile, m, v) for m, v in sizes}
+        call_one(builder, which, tiles, args[1:])
         return context.get_dummy_value()
 
     return types.void(shape, pointers, add, floor, loops), codegen
 
 
-def _tile_function(module, vector, pixels, width):
-    """The LLVM function for one size of tile.
+def call_one(builder, which, tiles, given):
+    """Call one of several tiles.
+
+    Args:
+        builder: writes the code.
+        which: the number of the tile, known at run time.
+        tiles: number -> function of a builder and a type of vectors that makes a Tile.
+        given: pointers, add, floor and loops, as _switch is given them.
+    """
+    pointers, add, floor, loops = given
+    arguments = [*cgutils.unpack_tuple(builder, pointers), add, floor]
+    arguments += cgutils.unpack_tuple(builder, loops)
+    size = 4 if isinstance(floor.type, ir.FloatType) else 8
+    vector = ir.VectorType(floor.type, VECTOR_BYTES // size)
+    done = builder.append_basic_block("done")
+    switch = builder.switch(which, done)
+    for number, tile in tiles.items():
+        block = builder.append_basic_block()
+        switch.add_case(INT(number), block)
+        builder.position_at_end(block)
+        builder.call(_tile_function(builder.module, vector, number, tile), arguments)
+        builder.branch(done)
+    builder.position_at_end(done)
+
+
+def _tile_function(module, vector, which, tile):
+    """The LLVM function for one tile.
 
     It is never inlined: one function with all tiles in it would take LLVM many times as long.
     """
     number = vector.element
     arguments = [number.as_pointer()] * 4 + [ir.IntType(8), number] + [INT] * 9
     kind = ir.FunctionType(ir.VoidType(), arguments)
-    function = ir.Function(module, kind, f"minicnn.tile.{pixels}x{width}.{number}")
+    function = ir.Function(module, kind, f"minicnn.tile.{which}.{number}")
     function.linkage = "internal"
     function.attributes.add("noinline")
     builder = ir.IRBuilder(function.append_basic_block())
     x, w, start, y, add, floor, *loops = function.args
-    _Tile(builder, vector, pixels, width).emit((x, w, start, y), loops, add, floor)
+    tile(builder, vector).emit((x, w, start, y), loops, add, floor)
     builder.ret_void()
     return function
 
@@ -216,27 +234,32 @@ def _tile_in_llvm(
     return types.void(*given), codegen
 
 
-class _Tile:
+class Tile:
     """Writes the LLVM code of one tile: three nested loops that carry the sums in registers."""
 
-    def __init__(self, builder, vector, pixels, width):
+    def __init__(self, pixels, width, builder, vector):
         self.builder, self.vector = builder, vector
         self.pixels, self.width = range(pixels), range(width)
+        self.columns = self.pixels  # of x that are read in each step of the sum
 
     def emit(self, pointers, loops, add, floor):
         A, B, K, x_a, x_b, x_k, x_pixel, w_step, self.y_pixel = loops
         x, w, start, y = pointers
         apart = SHARED if len(self.width) == 1 else MOST_PIXELS  # see _near
-        self.anchors = range(0, len(self.pixels), apart)
+        self.anchors = range(0, len(self.columns), apart)
         self.steps = [self.builder.mul(x_pixel, INT(m)) for m in range(apart)]
         if apart == SHARED:
             self.steps = [self._opaque(step) for step in self.steps]
         sums = [self._load(start, v) for _ in self.pixels for v in self.width]
-        body = self._loop(K, None, self._multiply_add(x_k, w_step))
-        body = self._loop(A, x_a, self._loop(B, x_b, body))
+        body = self._window(A, B, K, x_a, x_b, x_k, w_step)
         anchors = [self.builder.gep(x, [self.builder.mul(x_pixel, INT(m))]) for m in self.anchors]
         results = body([*anchors, w, *sums])
         self._store(y, results[len(self.anchors) + 1 :], add, floor)
+
+    def _window(self, A, B, K, x_a, x_b, x_k, w_step):
+        """The loops of the sum."""
+        row = self._loop(B, x_b, self._loop(K, None, self._multiply_add(x_k, w_step)))
+        return self._loop(A, x_a, row)
 
     def _near(self, anchors):
         """The pointers from which this round's pixels are reached, by self.steps.
@@ -256,25 +279,32 @@ class _Tile:
     def _multiply_add(self, x_k, w_step):
         """One step of the sum, and the pointers moved on to the next."""
         builder, count = self.builder, len(self.anchors)
-        name = f"llvm.fmuladd.v{self.vector.count}{self._suffix()}"
-        kind = ir.FunctionType(self.vector, [self.vector] * 3)
-        fmuladd = cgutils.get_or_insert_function(builder.module, kind, name)
 
         def body(state):
             anchors, w, sums = state[:count], state[count], state[count + 1 :]
             filters = [self._load(w, v) for v in self.width]
             near = self._near(anchors)
             for m in self.pixels:
-                anchor, step = divmod(m, len(self.steps))
-                at = builder.gep(near[anchor], [self.steps[step]])
-                pixel = self._broadcast(builder.load(at))
+                pixel = self._pixel(near, m)
                 for v in self.width:
                     n = m * len(self.width) + v
-                    sums[n] = builder.call(fmuladd, [pixel, filters[v], sums[n]])
+                    sums[n] = self._fmuladd(pixel, filters[v], sums[n])
             moved = [builder.gep(anchor, [x_k]) for anchor in anchors]
             return [*moved, builder.gep(w, [w_step]), *sums]
 
         return body
+
+    def _pixel(self, near, column):
+        """The number of a column of x, in all lanes."""
+        anchor, step = divmod(column, len(self.steps))
+        at = self.builder.gep(near[anchor], [self.steps[step]])
+        return self._broadcast(self.builder.load(at))
+
+    def _fmuladd(self, a, b, c):
+        name = f"llvm.fmuladd.v{self.vector.count}{self._suffix()}"
+        kind = ir.FunctionType(self.vector, [self.vector] * 3)
+        function = cgutils.get_or_insert_function(self.builder.module, kind, name)
+        return self.builder.call(function, [a, b, c])
 
     def _loop(self, count, x_step, body):
         """`body`, repeated; x_step: how far x moves per round, or None if the body moves it itself.
@@ -316,12 +346,16 @@ class _Tile:
                 with branch:
                     for n, value in enumerate(sums):
                         m, v = divmod(n, len(self.width))
-                        row = builder.gep(y, [builder.mul(self.y_pixel, INT(m))])
+                        row = builder.gep(y, [builder.mul(self.y_pixel, self._place(m))])
                         if is_adding:
                             value = builder.fadd(self._load(row, v), value)
                         value = builder.select(builder.fcmp_ordered("<", value, low), low, value)
                         store = builder.store(value, self._vector_at(row, v))
                         store.align = self._alignment()
+
+    def _place(self, m):
+        """How many pixels there are in y from sum 0 to sum m."""
+        return INT(m)
 
     def _load(self, pointer, v):
         load = self.builder.load(self._vector_at(pointer, v))

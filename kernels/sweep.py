@@ -26,6 +26,7 @@ from .kernel import Array
 from .memory import scratch
 from .packing import block_count, block_width, pack
 from .planning import MOST, TASK_CYCLES, VECTOR_CYCLES, best_width, cut, flattened
+from .row_tiles import pixels_in_row, row_tiles
 from .runs import copy_run
 from .simd import MOST_PIXELS, WIDTHS, lanes, tile, tiles, zero_vectors
 
@@ -142,7 +143,8 @@ def _sweep_stretch(source, packed, begin, target, settings, steps, where, g):
     (x, at_x, x_row), (filters, at_w, w_step) = source, packed
     (start, at_start), (y, at_y, spill, valid) = begin, target
     (rows, add, floor, width, count), (A, B, K, x_a, x_b, x_k) = settings, steps
-    pieces = (g.J + MOST[width] - 1) // MOST[width]
+    most = g.across or MOST[width]
+    pieces = (g.J + most - 1) // most
     whole = valid == count
     channels = g.groups * g.F
     y_pixel = channels if whole else count
@@ -206,6 +208,8 @@ def plan(g, dtype, workers):
     """The Geometry with all its fields, and the Cut."""
     LANES = lanes(dtype)
     g = g._replace(tiles=tiles(dtype), width=best_width(-(-g.F // LANES), g.J))
+    if _suits_row_tiles(g, dtype):
+        g = g._replace(tiles=row_tiles(dtype, g.Q), across=pixels_in_row(g.J, g.Q))
     blocks = block_count(g.F, g.width, LANES)
 
     def cycles(rows, blocks):
@@ -216,6 +220,16 @@ def plan(g, dtype, workers):
     band, shares = cut(g.N, g.I, g.fitting_rows(dtype.itemsize), blocks, workers, cycles)
     spill = MOST_PIXELS * max(WIDTHS) * LANES
     return g._replace(band=band), Cut(g.hangs_over, shares, blocks, LANES, spill)
+
+
+def _suits_row_tiles(g, dtype):
+    """Whether all filters fit into a vector, and the steps and columns of the window are one apart.
+
+    A row of the window must fit into one stretch, too.
+    """
+    row_bytes = g.Q * g.K * lanes(dtype) * dtype.itemsize
+    fits = g.F <= lanes(dtype) and row_bytes <= STRETCH_BYTES
+    return fits and (g.t, g.e) == (1, 1) and pixels_in_row(g.J, g.Q) > 0
 
 
 def prepare(filters, start, relu, g):

@@ -101,6 +101,7 @@ def _of_single_numbers(dtype: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
     for x in (np.zeros(FEW, dtype), np.zeros(MANY, dtype)):
         yield "relu.forward", (x,)
         yield "relu.backward", (x, x)
+        yield "addition.forward", (x, x, True)
         yield "normal_cdf.forward", (x,)
         yield "dropout.apply", (x, 0.5, 1)
 

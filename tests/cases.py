@@ -41,6 +41,10 @@ def _steepness_of_max_pool2d(x):
     return ops.square(dx)
 
 
+def _add_and_relu(x, y):
+    return ops.add(x, y, activation="relu")
+
+
 def _batch_norm(x, gamma, beta, activation=None):
     y, _, _ = ops.batch_norm(x, gamma, beta, epsilon=0.1, activation=activation)
     return y
@@ -61,6 +65,7 @@ CASES = {
     "add": (ops.add, _normal(2, 3), _normal(3)),
     "add, a number": (lambda x: 2 + x, _normal(4)),
     "add, both stretched": (ops.add, _normal(2, 1, 3), _normal(4, 1)),
+    "add, relu": (_add_and_relu, _off_zero(2, 3), 0.3 * _positive(3)),
     "subtract": (ops.subtract, _normal(2, 3), _normal(2, 1)),
     "subtract, from a number": (lambda x: 1 - x, _normal(4)),
     "multiply": (ops.multiply, _normal(2, 3), _normal(2, 1)),

@@ -22,6 +22,11 @@ MESSAGES = {
         ValueError,
         r"add: the shapes \(2, 3\) and \(2,\) do not fit together\. Counted from the last axis",
     ),
+    "add, activation": (
+        lambda: ops.add(zeros(2), zeros(2), activation="tanh"),
+        ValueError,
+        r"add: activation must be 'relu' or None, but is 'tanh'\.",
+    ),
     "where, shapes": (
         lambda: ops.where(np.array([True, False]), zeros(3), 0.0),
         ValueError,

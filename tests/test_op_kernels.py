@@ -7,7 +7,8 @@ import pytest
 from minicnn.backend import kernels
 
 rng = np.random.default_rng(0)
-cross_entropy, dropout, normal_cdf = (
+addition, cross_entropy, dropout, normal_cdf = (
+    kernels.addition,
     kernels.softmax_cross_entropy,
     kernels.dropout,
     kernels.normal_cdf,
@@ -37,6 +38,10 @@ CALLS = {
         cross_entropy.backward,
         (rng.normal(size=7), 1e4 * rng.normal(size=(7, 5)), np.eye(7, 5)),
     ),
+    "addition.forward": (addition.forward, (*rng.normal(size=(2, 3, 5)), False)),
+    "addition.forward, relu": (addition.forward, (*rng.normal(size=(2, 3, 5)), True)),
+    "addition.forward, many": (addition.forward, (*rng.normal(size=(2, 50_001)), True)),
+    "addition.forward, none": (addition.forward, (*np.zeros((2, 0, 3)), True)),
     "dropout.apply": (dropout.apply, (rng.normal(size=(3, 5)), 0.3, 11)),
     "dropout.apply, many": (dropout.apply, (rng.normal(size=100_001), 0.9, 2**63 - 1)),
     "dropout.apply, none": (dropout.apply, (np.zeros((0, 3)), 0.5, 0)),
@@ -74,7 +79,10 @@ def test_the_order_in_memory_does_not_matter(name):
     np.testing.assert_array_equal(kernel(*turned), kernel(*args))
 
 
-@pytest.mark.parametrize("name", ["dropout.apply, many", "normal_cdf.forward, many"])
+MANY = ["addition.forward, many", "dropout.apply, many", "normal_cdf.forward, many"]
+
+
+@pytest.mark.parametrize("name", MANY)
 def test_the_number_of_threads_does_not_matter(name):
     kernel, args = CALLS[name]
     threads = numba.get_num_threads()

@@ -22,6 +22,7 @@ def T(*numbers):
 
 VALUES = {
     "add": (lambda: T(1, 2) + 3, [4, 5]),
+    "add, relu": (lambda: ops.add(T(1, 2), T(-3, 2), activation="relu"), [0, 4]),
     "subtract": (lambda: 3 - T(1, 2), [2, 1]),
     "multiply": (lambda: T([1], [2]) * np.array([3, 4]), [[3, 4], [6, 8]]),
     "divide": (lambda: 1 / T(2, 4), [0.5, 0.25]),
@@ -157,6 +158,10 @@ def slope(function, x):
 
 def test_relu_has_slope_0_at_0():
     assert slope(ops.relu, 0) == 0
+
+
+def test_a_sum_with_relu_has_slope_0_at_0():
+    assert slope(lambda x: ops.add(x, 2, activation="relu"), [-3, -2, -1]) == [0, 0, 1]
 
 
 def test_leaky_relu_and_elu_have_the_left_slope_at_0():
@@ -419,6 +424,16 @@ def test_equal_shapes_are_not_broadcast():
     assert _ops_in(lambda: x + 1) == ["Add"]
     assert _ops_in(lambda: x.reshape(2)) == []
     assert _ops_in(lambda: ops.cast(x, "float64")) == []
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_sums_of_many_numbers_are_those_of_numpy_in_any_order(dtype):
+    x, y = np.random.default_rng(0).normal(size=(2, 200, 300)).astype(dtype)
+    for a, b in [(x, y), (x.T, y.T), (x[::2], y[1::2]), (x, y[:1])]:
+        z, cut = ops.add(Tensor(a), Tensor(b)), ops.add(Tensor(a), Tensor(b), activation="relu")
+        assert z.dtype == cut.dtype == dtype
+        np.testing.assert_array_equal(z.data, a + b)
+        np.testing.assert_array_equal(cut.data, np.maximum(a + b, 0))
 
 
 def test_a_batch_of_rows_is_multiplied_by_one_matrix_at_once():

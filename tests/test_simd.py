@@ -7,7 +7,7 @@ import pytest
 from minicnn.backend import kernels
 
 kernels.conv2d  # noqa: B018  imports the tiles
-from minicnn.kernels import simd  # noqa: E402
+from minicnn.kernels import row_tiles, simd  # noqa: E402
 from minicnn.kernels.compiling import compiled  # noqa: E402
 
 SIZES = [(m, v) for v in simd.WIDTHS for m in range(1, simd.most_pixels(v) + 1)]
@@ -35,6 +35,32 @@ def test_every_tile_computes_the_sum(add, dtype):
         simd._tile_in_python(0, shape, *given)
         np.testing.assert_allclose(y, expected, rtol=0, atol=200 * np.finfo(dtype).eps)
         assert y.min() >= 0.5
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="there is nothing compiled to compare with")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("Q", [2, 3, 5, 7])
+def test_every_tile_of_whole_rows_computes_the_sum(Q, dtype):
+    rng = np.random.default_rng(0)
+    tiles, F = row_tiles.row_tiles(np.dtype(dtype), Q), simd.lanes(dtype)
+    for pixels in range(1, row_tiles.most_in_row(Q) + 1):
+        x, w = rng.normal(size=2000).astype(dtype), rng.normal(size=(2 * Q * 5, F)).astype(dtype)
+        start, y = rng.normal(size=F).astype(dtype), rng.normal(size=(pixels, F)).astype(dtype)
+        expected = y.copy()
+        loops = (2, Q, 5, 200, 6, 1, 6, F, F)
+        run(tiles, (pixels, 1), x, w.ravel(), start, y.ravel(), True, 0.5, loops)
+        given = (x, 0, w.ravel(), 0, start, 0, expected.ravel(), 0, True, 0.5, loops)
+        simd._tile_in_python(0, (pixels, 1), *given)
+        np.testing.assert_allclose(y, expected, rtol=0, atol=200 * np.finfo(dtype).eps)
+
+
+def test_tiles_of_whole_rows_fit_into_the_registers():
+    for J, Q in np.ndindex(60, simd.REGISTERS):
+        pixels = row_tiles.pixels_in_row(J + 1, Q)
+        assert pixels + Q + 1 <= simd.REGISTERS or not pixels
+    assert row_tiles.pixels_in_row(32, 1) == 0  # a window of one column has nothing to share
+    assert row_tiles.pixels_in_row(32, simd.REGISTERS) == 0
+    assert row_tiles.pixels_in_row(5, 3) == 5
 
 
 def test_tiles_fit_into_the_registers():
