@@ -3,10 +3,9 @@
     python benchmarks/memory.py [--network tutorial] [--batch-size 64]
 
 Each contestant trains for some steps in a new process. What counts is the high-water mark of its
-resident memory, as Linux keeps it (VmHWM), for the whole of such a program from start to end. Beside
-it stands how much of this came on top of a step with one image, when everything is loaded that is
-ever loaded: that is what the batch takes. The images themselves are part of it, for they are
-everywhere the same.
+resident memory, as Linux keeps it (VmHWM), of the whole program from its start to its end. Beside
+this stands how much came on top of a step with one image, when all is loaded that is ever loaded:
+that is what the batch takes. The images themselves are part of it, for they are everywhere the same.
 
 How much there was before the network was made says nothing, because libraries load their parts at
 different times. PyTorch has nearly all of it after its import. minicnn imports Numba when the first
