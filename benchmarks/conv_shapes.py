@@ -110,13 +110,15 @@ def resnet50(N=8):
 
 def mobilenet(N=8):
     """MobileNet for 224 x 224 pixels; Howard et al. 2017, arXiv:1704.04861."""
-    found = [_same(N, 224, 3, 32, s=2)]
-    blocks = [(112, 32, 64, 1), (112, 64, 128, 2), (56, 128, 128, 1), (56, 128, 256, 2)]
-    blocks += [(28, 256, 256, 1), (28, 256, 512, 2), (14, 512, 512, 1), (14, 512, 1024, 2)]
-    blocks += [(7, 1024, 1024, 1)]
-    for H, C, F, s in blocks:
-        found += [_depthwise(N, H, C, s), _same(N, H // s, C, F, P=1)]
-    return found
+    return [_same(N, 224, 3, 32, s=2), *(shape for block in mobilenet_blocks(N) for shape in block)]
+
+
+def mobilenet_blocks(N=8):
+    """Its blocks: a depthwise convolution, and a 1 x 1 convolution of what comes out of it."""
+    sizes = [(112, 32, 64, 1), (112, 64, 128, 2), (56, 128, 128, 1), (56, 128, 256, 2)]
+    sizes += [(28, 256, 256, 1), (28, 256, 512, 2), (14, 512, 512, 1), (14, 512, 1024, 2)]
+    sizes += [(7, 1024, 1024, 1)]
+    return [(_depthwise(N, H, C, s), _same(N, H // s, C, F, P=1)) for H, C, F, s in sizes]
 
 
 NETWORKS = {

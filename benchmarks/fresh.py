@@ -49,21 +49,19 @@ def first_step(module, network, batch_size, options):
 
 
 def memory(module, network, batch_size, options, steps):
-    """Bytes of memory that training takes: [in all, for the network, for the batch].
+    """Bytes of memory that training takes: [in all, for the batch].
 
-    In all is the most that the process had at any time. The second is that without what it had
-    before the network was made; the third, without what it had after a step with a single image:
-    all libraries have loaded what they need by then.
+    In all is the most that the process had at any time; for the batch is that without what it had
+    after a step with a single image: all libraries have loaded what they need by then.
     """
     side = importlib.import_module(module)
-    after_import = _resident("VmRSS")
     side.train_step(network, 1, **options)()
     after_one_image = _resident("VmRSS")
     step = side.train_step(network, batch_size, **options)
     for _ in range(steps):
         step()
     most = _resident("VmHWM")
-    return [most, most - after_import, most - after_one_image]
+    return [most, most - after_one_image]
 
 
 def _resident(kind):

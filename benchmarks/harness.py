@@ -78,7 +78,8 @@ class Case:
         args: its arguments.
         flops: multiplications and additions that it takes; 0 where that says nothing.
         bytes: what it must at least read from memory or write to it; 0 likewise.
-        tolerance: by how much results may differ, measured against the largest number.
+        tolerance: by how much results may differ: the root mean square of the difference, as a
+            share of that of the results. One wrong number in a million makes 1e-3.
         checked: how many runs one after the other are compared.
     """
 
@@ -141,16 +142,22 @@ def check_same(results, tolerance):
     """Compare the results of all contestants with those of the first one.
 
     Args:
-        results: {title: list of numbers or arrays}.
-        tolerance: by how much they may differ, as a share of the largest number.
+        results: {title: list of numbers, arrays, or lists of arrays}.
+        tolerance: by how much they may differ, as a share of the root mean square.
 
     Raises:
         AssertionError: two differ; the message says which, and by how much.
     """
-    (first, wanted), *others = results.items()
+    (first, wanted), *others = ((title, _arrays(found)) for title, found in results.items())
     for title, found in others:
         for ours, theirs in zip(wanted, found, strict=True):
-            _check_same(first, np.asarray(ours), title, np.asarray(theirs), tolerance)
+            _check_same(first, ours, title, theirs, tolerance)
+
+
+def _arrays(results):
+    """All numbers and arrays in a list, and in the lists in it, as arrays."""
+    lists = (result if isinstance(result, list) else [result] for result in results)
+    return [np.asarray(array) for found in lists for array in found]
 
 
 def _check_same(first, ours, title, theirs, tolerance):
@@ -159,9 +166,10 @@ def _check_same(first, ours, title, theirs, tolerance):
             f"{title} and {first} do not compute the same: the shapes are {theirs.shape} and "
             f"{ours.shape}."
         )
-    difference = np.abs(ours - theirs).max() / max(np.abs(ours).max(), np.finfo(np.float32).tiny)
+    size = max(np.linalg.norm(ours), np.finfo(np.float32).tiny)
+    difference = np.linalg.norm(ours - theirs) / size
     if not difference <= tolerance:  # a NaN is not
         raise AssertionError(
             f"{title} and {first} do not compute the same: they differ by {difference:.1e} of the "
-            f"largest number, and {tolerance:.0e} is allowed for rounding."
+            f"root mean square, and {tolerance:.0e} is allowed for rounding."
         )

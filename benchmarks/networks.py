@@ -222,6 +222,26 @@ def conv_arrays(shape, seed=2):
     return [rng.standard_normal(size, np.float32) for size in (shape.x, shape.weight, shape.y)]
 
 
+def conv_layer_arrays(shape):
+    """Random x, weight, bias and dy for a convolution with a bias."""
+    x, weight, dy = conv_arrays(shape)
+    return [x, weight, _line(shape.F)[1], dy]
+
+
+def separable_arrays(depthwise, pointwise):
+    """Random x; weight, gamma and beta, for both convolutions of a block; and dy."""
+    x, filters, _ = conv_arrays(depthwise)
+    _, mixing, dy = conv_arrays(pointwise)
+    return [x, filters, *_line(depthwise.F), mixing, *_line(pointwise.F), dy]
+
+
+def _line(channels, seed=4):
+    """Random gamma, none of them near 0, and beta."""
+    rng = np.random.default_rng(seed)
+    gamma = rng.uniform(0.5, 1.5, channels).astype(np.float32)
+    return [gamma, rng.standard_normal(channels, np.float32)]
+
+
 def bright_images(network, count, seed=3):
     """Random images that are the brighter, the higher their class."""
     x, y = images(network, count, seed)

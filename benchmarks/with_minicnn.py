@@ -7,7 +7,7 @@ import networks
 import numpy as np
 from networks import Activate, Conv, Dense, Flatten, GlobalAverage, Norm, Pool, Residual
 
-from minicnn import layers, models, no_grad, ops, optimizers
+from minicnn import Tensor, grad, layers, models, no_grad, ops, optimizers
 from minicnn.backend import kernels
 
 
@@ -102,6 +102,45 @@ def conv_map(kind, shape):
         "dx": lambda: conv2d.input_grad(dy, weight, x.shape, *arrangement),
         "dw": lambda: conv2d.weight_grad(x, dy, weight.shape, *arrangement),
     }[kind]
+
+
+def conv_layer(shape):
+    """A pass through a convolution with bias and relu, and back; see layers.py."""
+    x, *weights, dy = map(Tensor, networks.conv_layer_arrays(shape))
+    x.requires_grad = shape.C > 3
+
+    def forward():
+        return ops.conv2d(x, *weights, shape.s, "same", activation="relu")
+
+    return _pass(forward, x, weights, dy)
+
+
+def separable_block(depthwise, pointwise):
+    """A pass through MobileNet's block and back; see layers.py."""
+    x, *weights, dy = map(Tensor, networks.separable_arrays(depthwise, pointwise))
+    x.requires_grad = True
+    filters, gamma, beta, mixing, last_gamma, last_beta = weights
+
+    def forward():
+        y = ops.conv2d(x, filters, None, depthwise.s, "same", groups=depthwise.groups)
+        y, _, _ = ops.batch_norm(y, gamma, beta, activation="relu")
+        y = ops.conv2d(y, mixing)
+        return ops.batch_norm(y, last_gamma, last_beta, activation="relu")[0]
+
+    return _pass(forward, x, weights, dy)
+
+
+def _pass(forward, x, weights, dy):
+    """y, and the gradients of x, if it wants one, and of the weights."""
+    for weight in weights:
+        weight.requires_grad = True
+    wanted = [x, *weights] if x.requires_grad else weights
+
+    def run():
+        y = forward()
+        return [tensor.numpy() for tensor in (y, *grad(y, wanted, seed=dy))]
+
+    return run
 
 
 def epoch(network, count, batch_size, method="fit"):

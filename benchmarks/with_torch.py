@@ -135,8 +135,7 @@ def images(network, count, layout):
     """The images and labels of all sides as PyTorch wants them: (N, C, H, W)."""
     x, y = networks.images(network, count)
     flip = -1 if is_mirrored(network) else 1
-    x = _as_tensor(x[:, ::flip, ::flip], (0, 3, 1, 2), layout)
-    return x, torch.from_numpy(y)
+    return _as_images(x[:, ::flip, ::flip], layout), torch.from_numpy(y)
 
 
 def trainer(network, layout):
@@ -183,7 +182,7 @@ def epoch(network, count, batch_size, layout):
     network = networks.NETWORKS[network]
     step = trainer(network, layout)
     x, y = networks.bright_images(network, count)
-    x, y = _as_tensor(x, (0, 3, 1, 2), layout), torch.from_numpy(y)
+    x, y = _as_images(x, layout), torch.from_numpy(y)
 
     def run():
         total = 0
@@ -197,8 +196,8 @@ def epoch(network, count, batch_size, layout):
 def conv_map(kind, shape, layout):
     """One of the three maps of a convolution: "y", "dx" or "dw"."""
     x, weight, dy = networks.conv_arrays(shape)
-    x, dy = (_as_tensor(array, (0, 3, 1, 2), layout) for array in (x, dy))
-    weight = _as_tensor(weight, (3, 2, 0, 1), layout)
+    x, dy = (_as_images(array, layout) for array in (x, dy))
+    weight = _as_filters(weight, layout)
     stride, border = [shape.s, shape.s], [shape.border, shape.border]
 
     def forward():
@@ -216,6 +215,73 @@ def conv_map(kind, shape, layout):
     }[kind]
 
 
-def _as_tensor(array, axes, layout):
-    tensor = torch.from_numpy(np.ascontiguousarray(array.transpose(axes)))
+def conv_layer(shape, layout):
+    """A pass through a convolution with bias and relu, and back; see layers.py."""
+    x, weight, bias, dy = networks.conv_layer_arrays(shape)
+    x, dy = (_as_images(array, layout) for array in (x, dy))
+    x.requires_grad = shape.C > 3
+    weights = [_as_filters(weight, layout), torch.from_numpy(bias)]
+
+    def forward():
+        y = nn.functional.conv2d(x, *weights, shape.s, shape.border)
+        return nn.functional.relu(y, inplace=True)
+
+    return _pass(forward, x, weights, dy)
+
+
+def separable_block(depthwise, pointwise, layout):
+    """A pass through MobileNet's block and back; see layers.py."""
+    flip = -1 if depthwise.s > 1 else 1
+    x, filters, *middle, mixing, gamma, beta, dy = networks.separable_arrays(depthwise, pointwise)
+    x, dy = (_as_images(array[:, ::flip, ::flip], layout) for array in (x, dy))
+    x.requires_grad = True
+    filters, mixing = (_as_filters(a[::flip, ::flip], layout) for a in (filters, mixing))
+    middle, last = ([torch.from_numpy(a) for a in line] for line in (middle, (gamma, beta)))
+    stride, border, groups = depthwise.s, depthwise.border, depthwise.groups
+
+    def forward():
+        y = nn.functional.conv2d(x, filters, None, stride, border, groups=groups)
+        y = nn.functional.conv2d(_normalize(y, *middle), mixing)
+        return _normalize(y, *last)
+
+    return _pass(forward, x, [filters, *middle, mixing, *last], dy, flip)
+
+
+def _normalize(x, gamma, beta):
+    y = nn.functional.batch_norm(x, None, None, gamma, beta, training=True, eps=1e-3)
+    return nn.functional.relu(y, inplace=True)
+
+
+def _pass(forward, x, weights, dy, flip=1):
+    """y, and the gradients of x, if it wants one, and of the weights; with Keras' axes."""
+    for weight in weights:
+        weight.requires_grad = True
+    wanted = [x, *weights] if x.requires_grad else weights
+
+    def run():
+        y = forward()
+        gradients = torch.autograd.grad(y, wanted, dy)
+        images = [y.detach(), *gradients[: -len(weights)]]
+        arrays = [image.permute(0, 2, 3, 1).numpy()[:, ::flip, ::flip] for image in images]
+        return arrays + [_as_weight(dw, flip) for dw in gradients[-len(weights) :]]
+
+    return run
+
+
+def _as_weight(tensor, flip):
+    if tensor.ndim < 4:
+        return tensor.numpy()
+    return tensor.permute(2, 3, 1, 0).numpy()[::flip, ::flip]
+
+
+def _as_images(array, layout):
+    return _as_tensor(array.transpose(0, 3, 1, 2), layout)
+
+
+def _as_filters(array, layout):
+    return _as_tensor(array.transpose(3, 2, 0, 1), layout)
+
+
+def _as_tensor(array, layout):
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
     return tensor.contiguous(memory_format=LAYOUTS[layout])

@@ -15,9 +15,11 @@ Versions: NumPy reference, Numba loops. To come: CUDA (average_pool2d.cu).
 import numpy as np
 from numba import prange
 
-from .compiling import compiled_parallel
+from .compiling import compiled, compiled_parallel
 from .kernel import Kernel
+from .max_pool2d import pooled
 from .memory import empty
+from .runs import clear_run
 
 
 def _spans(size, count, window, stride, before):
@@ -28,7 +30,7 @@ def _spans(size, count, window, stride, before):
 
 def _forward_reference(x, window, strides, padding):
     N, H, W, C = x.shape
-    _, I, J, _ = shape = _pooled_shape(x.shape, window, strides, padding)
+    shape, (*_, I, J) = pooled(x.shape, window, strides, padding)
     y = np.empty(shape, x.dtype)
     rows = _spans(H, I, window[0], strides[0], padding[0][0])
     columns = _spans(W, J, window[1], strides[1], padding[1][0])
@@ -50,62 +52,86 @@ def _spread_reference(dy, x_shape, window, strides, padding):
     return dx
 
 
-def _pooled_shape(x_shape, window, strides, padding):
-    N, H, W, C = x_shape
-    (P, Q), (s, t), ((top, bottom), (left, right)) = window, strides, padding
-    return (N, (top + H + bottom - P) // s + 1, (left + W + right - Q) // t + 1, C)
+@compiled
+def _pool_row(x, at_x, y, at_y, i, size, pooling):
+    """Row i of windows of one image; x and y are flat, as in max_pool2d.pool_row.
+
+    at_x, at_y: where the image begins in x, and the row in y.
+    size: (H, W, C) of the image.
+    pooling: (P, Q, s, t, top, left, I, J).
+    """
+    H, W, C = size
+    P, Q, s, t, top, left, _, J = pooling
+    channels = range(np.uint64(C))
+    h_begin, h_end = max(s * i - top, 0), min(s * i - top + P, H)
+    for j in range(J):
+        w_begin, w_end = max(t * j - left, 0), min(t * j - left + Q, W)
+        here = np.uint64(at_y + j * C)
+        if h_end - h_begin == 2 and w_end - w_begin == 2:
+            _average_four(x, at_x + (h_begin * W + w_begin) * C, W, C, y, here)
+            continue
+        for c in channels:
+            y[here + c] = 0
+        for h in range(h_begin, h_end):
+            for w in range(w_begin, w_end):
+                there = np.uint64(at_x + (h * W + w) * C)
+                for c in channels:
+                    y[here + c] += x[there + c]
+        count = y.dtype.type((h_end - h_begin) * (w_end - w_begin))
+        for c in channels:
+            y[here + c] /= count
+
+
+@compiled
+def _average_four(x, first, W, C, y, here):
+    """The commonest window, 2 x 2 pixels, which begin at x[first]: they stay in registers."""
+    one, below = np.uint64(first), np.uint64(first + W * C)
+    two, last = one + np.uint64(C), below + np.uint64(C)
+    quarter = y.dtype.type(0.25)
+    for c in range(np.uint64(C)):
+        y[here + c] = (x[one + c] + x[two + c] + x[below + c] + x[last + c]) * quarter
 
 
 @compiled_parallel
-def _forward_loops(x, y, window, strides, corner):
-    N, H, W, C = x.shape
-    _, I, J, _ = y.shape
-    (P, Q), (s, t), (top, left) = window, strides, corner
-    for row in prange(N * I):
-        n, i = row // I, row % I
-        h_begin, h_end = max(s * i - top, 0), min(s * i - top + P, H)
-        for j in range(J):
-            w_begin, w_end = max(t * j - left, 0), min(t * j - left + Q, W)
-            mean = y[n, i, j]
-            mean[:] = 0
-            for h in range(h_begin, h_end):
-                for w in range(w_begin, w_end):
-                    for c in range(C):
-                        mean[c] += x[n, h, w, c]
-            count = (h_end - h_begin) * (w_end - w_begin)
-            for c in range(C):
-                mean[c] /= count
+def _forward_loops(x, y, size, pooling):
+    H, W, C = size
+    I, J = pooling[6], pooling[7]
+    for row in prange(y.size // (J * C)):
+        _pool_row(x, row // I * H * W * C, y, row * J * C, row % I, size, pooling)
 
 
 @compiled_parallel
-def _spread_loops(dy, dx, window, strides, corner):
-    N, H, W, C = dx.shape
-    _, I, J, _ = dy.shape
-    (P, Q), (s, t), (top, left) = window, strides, corner
-    for n in prange(N):
-        dx[n] = 0
+def _spread_loops(dy, dx, size, pooling):
+    H, W, C = size
+    P, Q, s, t, top, left, I, J = pooling
+    for n in prange(dx.size // (H * W * C)):
+        clear_run(dx, n * H * W * C, H * W * C)
         for i in range(I):
             h_begin, h_end = max(s * i - top, 0), min(s * i - top + P, H)
             for j in range(J):
                 w_begin, w_end = max(t * j - left, 0), min(t * j - left + Q, W)
-                count = (h_end - h_begin) * (w_end - w_begin)
+                share = dy.dtype.type(1 / ((h_end - h_begin) * (w_end - w_begin)))
+                here = np.uint64(((n * I + i) * J + j) * C)
                 for h in range(h_begin, h_end):
                     for w in range(w_begin, w_end):
-                        for c in range(C):
-                            dx[n, h, w, c] += dy[n, i, j, c] / count
+                        there = np.uint64(((n * H + h) * W + w) * C)
+                        for c in range(np.uint64(C)):
+                            dx[there + c] += dy[here + c] * share
 
 
 def _forward_cpu(x, window, strides, padding):
-    y = empty(_pooled_shape(x.shape, window, strides, padding), x.dtype)
-    (top, _), (left, _) = padding
-    _forward_loops(x, y, window, strides, (top, left))
+    shape, pooling = pooled(x.shape, window, strides, padding)
+    y = empty(shape, x.dtype)
+    if y.size:
+        _forward_loops(x.reshape(-1), y.reshape(-1), x.shape[1:], pooling)
     return y
 
 
 def _spread_cpu(dy, x_shape, window, strides, padding):
+    _, pooling = pooled(x_shape, window, strides, padding)
     dx = empty(x_shape, dy.dtype)
-    (top, _), (left, _) = padding
-    _spread_loops(dy, dx, window, strides, (top, left))
+    if dx.size:
+        _spread_loops(dy.reshape(-1), dx.reshape(-1), x_shape[1:], pooling)
     return dx
 
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "train_step": ["--network", "tutorial"],
     "inference": ["--network", "tutorial"],
     "conv_layers": ["--only", "tutorial"],
+    "layers": ["--only", "mobilenet"],
     "startup": [],
     "memory": [],
     "epoch": ["--batch-size", "4"],
@@ -79,6 +80,15 @@ def test_pytorch_agrees_on_convolutions():
     assert done.stdout.count("resnet20 ") == 3 * len(conv_shapes.resnet20()) - 1
 
 
+@pytest.mark.slow
+def test_pytorch_agrees_on_layers_and_their_gradients():
+    pytest.importorskip("torch")
+    done = run("layers", "--peers", "torch")
+    assert done.returncode == 0, done.stderr
+    layers = len(conv_shapes.vgg16()) + len(conv_shapes.mobilenet_blocks())
+    assert done.stdout.count("best peer / minicnn:") == layers
+
+
 def test_a_missing_peer_is_named_with_how_to_install_it(monkeypatch, capsys):
     monkeypatch.setattr(contestants, "is_installed", lambda module: module != "onnx")
     assert contestants.peers(["onnxruntime"]) == []
@@ -105,7 +115,7 @@ def test_an_unknown_peer_is_refused():
 @pytest.mark.parametrize(
     ("theirs", "message"),
     [
-        ([1.0, 2.001], "B and A do not compute the same: they differ by 5.0e-04 of the largest"),
+        ([1.0, 2.001], "B and A do not compute the same: they differ by 4.5e-04 of the root mean"),
         ([1.0, np.nan], "B and A do not compute the same: they differ by nan"),
         ([1.0], r"B and A do not compute the same: the shapes are \(1,\) and \(2,\)"),
     ],
@@ -115,6 +125,13 @@ def test_results_that_differ_are_noticed(theirs, message):
     check_same({"A": ours, "B": [np.array([1.0, 2.0001])]}, tolerance=1e-4)
     with pytest.raises(AssertionError, match=message):
         check_same({"A": ours, "B": [np.array(theirs)]}, tolerance=1e-4)
+
+
+def test_a_result_may_be_several_arrays():
+    one, two = np.ones(3), np.array([[1.0, 2.0]])
+    check_same({"A": [[one, two]], "B": [[one.copy(), two.copy()]]}, tolerance=0)
+    with pytest.raises(AssertionError, match="B and A do not compute the same"):
+        check_same({"A": [[one, two]], "B": [[one, two + 1]]}, tolerance=0.1)
 
 
 @pytest.fixture

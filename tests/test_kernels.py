@@ -288,6 +288,8 @@ def simple():
     return {
         "relu.forward": (normal(1, 3, 40, 50, 9),),
         "relu.backward": (normal(1, 3, 40, 50, 9), normal(2, 3, 40, 50, 9)),
+        "sigmoid.sigmoid_grad": (normal(1, 3, 40, 50, 9), normal(2, 3, 40, 50, 9)),
+        "sigmoid.tanh_grad": (normal(1, 3, 40, 50, 9), normal(2, 3, 40, 50, 9)),
         "matmul.multiply": (normal(1, 45, 37), normal(2, 37, 70), normal(3, 70), True),
         "matmul.input_grad": (normal(1, 45, 37), normal(2, 70, 37)),
         "matmul.weight_grad": (normal(1, 45, 37), normal(2, 45, 70)),
@@ -377,6 +379,13 @@ def test_relu_of_any_size(size):
     np.testing.assert_array_equal(kernels.relu.backward(dy, x), dy * (x > 0))
 
 
+@pytest.mark.parametrize("size", [0, 1, 7, 100_000])
+def test_slopes_of_sigmoid_and_tanh_of_any_size(size):
+    dy, y = normal(1, size), normal(2, size)
+    np.testing.assert_allclose(kernels.sigmoid.sigmoid_grad(dy, y), dy * y * (1 - y), rtol=1e-13)
+    np.testing.assert_allclose(kernels.sigmoid.tanh_grad(dy, y), dy * (1 - y**2), rtol=1e-10)
+
+
 @pytest.mark.parametrize("sizes", [(1, 1, 1), (0, 3, 2), (3, 0, 2), (14, 5, 33), (3, 500, 300)])
 def test_matrix_products_of_any_size(sizes):
     M, K, F = sizes
@@ -412,9 +421,10 @@ def test_padding_never_wins():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("columns", [0, 1, 7, 200])
 @pytest.mark.parametrize("rows", [0, 1, 1024, 1025, 5000])
-def test_sums_of_rows_are_as_exact_as_rounding_allows(rows, dtype):
-    args = in_dtype([normal(1, rows, 7)], dtype)
+def test_sums_of_rows_are_as_exact_as_rounding_allows(rows, columns, dtype):
+    args = in_dtype([normal(1, rows, columns)], dtype)
     result = kernels.sum_rows.forward(*args)
     assert result.dtype == dtype
     assert rounding_errors(result, kernels.sum_rows.forward, args, dtype) < 8
