@@ -80,6 +80,8 @@ VALUES = {
     "min": (lambda: ops.min(T([1, 7], [5, 3]), axis=0, keepdims=True), [[1, 3]]),
     "logsumexp": (lambda: ops.logsumexp(T(1000, 1000, 1000)), 1000 + math.log(3)),
     "broadcast_to": (lambda: ops.broadcast_to(T(1, 2), (2, 2)), [[1, 2], [1, 2]]),
+    "linear": (lambda: ops.linear(T([1, 2]), T([3, -3], [4, 4]), T(1, -9)), [[12, -4]]),
+    "linear, relu": (lambda: ops.linear(T([1, 2]), T([-3], [1]), activation="relu"), [[0]]),
     "matmul": (lambda: T([1, 2]) @ T([3], [4]), [[11]]),
     "matmul, vectors": (lambda: T(1, 2) @ T(3, 4), 11),
     "softmax": (lambda: ops.softmax(T(1000, 1000)), [0.5, 0.5]),
@@ -112,6 +114,14 @@ VALUES = {
     "conv2d, relu": (
         lambda: ops.conv2d(ROW, PAIR, T(-30), activation="relu"),
         [[[[0], [2], [13]]]],
+    ),
+    "batch_norm": (
+        lambda: ops.batch_norm(T([1, 5], [3, 9]), T(1, 2), T(0, 7), epsilon=0)[0],
+        [[-1, 5], [1, 9]],
+    ),
+    "normalize": (
+        lambda: ops.normalize(T([5], [7]), T(1), T(2), T(3), T(1), epsilon=7),
+        [[5], [7]],
     ),
     "conv2d, dilation": (lambda: ops.conv2d(ROW, PAIR, dilation=2), [[[[31], [42]]]]),
     "conv2d, strides": (lambda: ops.conv2d(ROW, PAIR, strides=2), [[[[21], [43]]]]),
