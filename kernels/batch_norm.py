@@ -246,16 +246,15 @@ def _run_length(width):
 @compiled
 def _widen(rows, off, wide):
     """Repeat the numbers per channel, the last of them less off * rows[1], in each wide row."""
-    C = rows.shape[1]
-    for k in range(wide.shape[1]):
-        c = k % C
-        wide[0, k], wide[1, k] = rows[0, c], rows[1, c]
-        wide[2, k] = rows[2, c] - off[c] * rows[1, c]
+    for at in range(0, wide.shape[1], off.size):
+        for c in range(off.size):
+            wide[0, at + c], wide[1, at + c] = rows[0, c], rows[1, c]
+            wide[2, at + c] = rows[2, c] - off[c] * rows[1, c]
 
 
 def _widened(rows, off, dtype):
     """Three rows of numbers per channel as they are wanted beside wide rows; see _widen."""
-    wide = np.empty((3, _wide_row(len(off))), dtype)
+    wide = empty((3, _wide_row(len(off))), dtype)
     _widen(rows, off, wide)
     return wide
 

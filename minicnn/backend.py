@@ -48,6 +48,18 @@ def array_module(x: Array) -> Any:
     return np
 
 
+def filled(shape: tuple[int, ...], value: Any, like: Array) -> Array:
+    """An array full of `value`, of the dtype and on the device of `like`.
+
+    On the CPU it is made in memory that may have served before; see kernels/memory.py.
+    """
+    if kernels.is_gpu_array(like):
+        return array_module(like).full(shape, value, like.dtype)
+    array = kernels.empty(shape, like.dtype)
+    array.fill(value)
+    return array
+
+
 def set_device(name: str) -> None:
     """Choose where new arrays are born: "cpu", "gpu", or "auto", the GPU if there is one.
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.autograd import Op, Tensor
-from minicnn.backend import Array, array_module
+from minicnn.backend import Array, array_module, filled
 
 
 class Read(Op):
@@ -30,12 +30,13 @@ class Write(Op):
         self.index, self.distinct, self.x_shape = index, distinct, x_shape
 
     def forward(self, dy: Array) -> Array:
-        xp = array_module(dy)
-        dx = xp.zeros(self.x_shape, dy.dtype)
+        dx = filled(self.x_shape, 0, like=dy)
         if self.distinct:
             dx[self.index] = dy
         else:
-            xp.add.at(dx, self.index, dy)  # += would count a place that comes twice only once
+            array_module(dy).add.at(
+                dx, self.index, dy
+            )  # += would count a place that comes twice only once
         return dx
 
     def backward(self, ddx: Tensor) -> Tensor:

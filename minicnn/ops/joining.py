@@ -6,7 +6,7 @@ from typing import TypeAlias
 import numpy as np
 
 from minicnn.autograd import Op, Tensor
-from minicnn.backend import Array, array_module
+from minicnn.backend import Array, filled
 from minicnn.ops.axes import normal_axis, without
 from minicnn.ops.shape import cast, reshape
 
@@ -45,7 +45,7 @@ class Pad(Op):
 
     def forward(self, x: Array) -> Array:
         sizes = [sum(width) + n for width, n in zip(self.widths, x.shape, strict=True)]
-        y = array_module(x).full(sizes, self.value, x.dtype)
+        y = filled(tuple(sizes), self.value, like=x)
         y[self._middle(x.shape)] = x
         return y
 
