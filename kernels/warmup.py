@@ -49,8 +49,8 @@ def _convolutions(dtype: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
     from .chain import Chain, Link  # here, because it imports Numba
 
     for C, F, stride in ((3, 8, 1), (64, 64, 1), (64, 64, 2)):
-        x, weight = np.zeros((2, 9, 9, C), dtype), np.zeros((3, 3, C, F), dtype)
-        size = 7 // stride + stride // 2
+        x, weight = np.zeros((2, 17, 17, C), dtype), np.zeros((3, 3, C, F), dtype)
+        size = 15 if stride == 1 else 8
         dy, where = np.zeros((2, size, size, F), dtype), ((stride, stride), NO_PADDING, (1, 1), 1)
         yield "conv2d.forward", (x, weight, np.zeros(F, dtype), True, *where)
         yield "conv2d.input_grad", (dy, weight, x.shape, *where)

@@ -82,6 +82,7 @@ def _gathered_pixels(x):
 
 IN_TORCH = {
     "add": torch.add,
+    "add, relu": lambda x, y: (x + y).relu(),
     "add, a number": lambda x: 2 + x,
     "add, both stretched": torch.add,
     "subtract": torch.sub,
