@@ -129,7 +129,7 @@ def _fetch_weights(g, addresses, arena, worker, workers):
             for f in range(g.F):
                 arena[g.start + f] = bias[f]
     if g.packs:
-        shape = (1, g.P, g.Q, g.K, g.F)
+        shape = (1, g.P, g.Q, g.K, g.F, 1)
         filters = array_at(addresses[0], g.P * g.Q * g.K * g.F, arena).reshape(shape)
         packed = arena[g.filters : g.filters + g.filters_size]
         for piece in share_of(worker, workers, g.blocks * g.P * g.Q):

@@ -10,6 +10,7 @@ of two is a block. The very last vector is filled up with zeros.
 
 import numpy as np
 from numba import prange
+from numpy.lib.stride_tricks import as_strided
 
 from .compiling import compiled, compiled_parallel
 from .memory import empty
@@ -60,35 +61,43 @@ def pack(filters, width):
     LANES = lanes(filters.dtype)
     packed = empty((groups * P * Q * K * padded(F, LANES),), filters.dtype)
     loops = _pack_in_parallel if packed.size > ALONE else _pack
-    loops(filters, packed, block_count(F, width, LANES), width, LANES)
+    loops(_in_any_order(filters), packed, block_count(F, width, LANES), width, LANES)
     return packed
+
+
+def _in_any_order(filters):
+    """The filters with one axis more, along which they are repeated, but not in memory.
+
+    Numba compiles for each order of the axes in memory that NumPy has a name for; this has none.
+    """
+    return as_strided(filters, (*filters.shape, 2), (*filters.strides, 0))
 
 
 @compiled_parallel
 def _pack_in_parallel(filters, packed, blocks, width, LANES):
-    groups, P, Q, _, _ = filters.shape
+    groups, P, Q, _, _, _ = filters.shape
     for piece in prange(groups * blocks * P * Q):
         pack_piece(filters, packed, np.int64(piece), blocks, width, LANES)
 
 
 @compiled
 def _pack(filters, packed, blocks, width, LANES):
-    groups, P, Q, _, _ = filters.shape
+    groups, P, Q, _, _, _ = filters.shape
     for piece in range(groups * blocks * P * Q):
         pack_piece(filters, packed, np.int64(piece), blocks, width, LANES)
 
 
 @compiled
 def pack_piece(filters, packed, piece, blocks, width, LANES):
-    """A block of filters, of one group and one cell p, q of the window."""
-    _, P, Q, K, F = filters.shape
+    """A block of filters, (groups, P, Q, K, F, any), of one group and one cell of the window."""
+    _, P, Q, K, F, _ = filters.shape
     rest, q = divmod(piece, Q)
     rest, p = divmod(rest, P)
     group, number = divmod(rest, blocks)
     f, vectors = block_at(number, F, width, LANES)
     count = vectors * LANES
     at = P * Q * K * (group * padded(F, LANES) + f) + (p * Q + q) * K * count
-    here, valid = filters[group, p, q, :, f:], min(count, F - f)
+    here, valid = filters[group, p, q, :, f:, 0], min(count, F - f)
     if here.strides[0] < here.strides[1]:  # neighbours in k are neighbours in memory
         for k in range(0, K, TURNED):
             _turn(here, packed, at, (k, min(K, k + TURNED)), valid, count)
