@@ -41,6 +41,7 @@ from .sweep import Cut, Job, plan, scratch_size, step_in_place, sweep_tasks
 EVERY_PIXEL = ((1, 1), ((0, 0), (0, 0)), (1, 1), 1)  # strides, padding, dilation, groups
 
 
+AT_HAND = 1 << 23  # bytes that may be kept for the next call, always
 LITTLE_WORK = 1 << 14  # multiplications, that one thread does
 NUMBERS_APART = 16  # in the arena: a cache line of float32
 POOLS = (
@@ -167,8 +168,8 @@ class Plan(NamedTuple):
 
     stages: Array  # of STAGE
     arena: int  # numbers that lie between two links, and filters in the order of the tiles
+    where: int  # in the arena: where poolings say whence their numbers come, which nobody asks
     scratch: int  # numbers for each worker
-    where: int  # numbers of the largest output of a pooling, of which nobody asks whence they came
     y_shape: tuple[int, ...]
 
 
@@ -187,7 +188,7 @@ class _Arena:
 @functools.lru_cache(maxsize=256)
 def _plan(x_shape, dtype, described, workers):
     stages, arena = np.zeros(len(described), STAGE), _Arena()
-    shape, x, x_size, most, where = x_shape, 0, 0, 0, 0
+    shape, most, where = x_shape, 0, 0
     for stage, (weight_shape, biased, *rest) in zip(stages, described, strict=True):
         relu, arrangement, pooling = rest
         if len(weight_shape) == 2:
@@ -211,17 +212,20 @@ def _plan(x_shape, dtype, described, workers):
             scratch = z_size(g) + scratch_size(g, cut)
             where = max(where, math.prod(shape))
         size = g.P * g.Q * g.K * padded(g.F, cut.lanes)
-        y, y_size = arena.take(math.prod(shape)), math.prod(shape)
         places = {"filters": 0 if step else arena.take(size), "filters_size": size}
-        places |= {"start": arena.take(padded(g.F, cut.lanes))}
-        places |= {"x": x, "x_size": x_size, "y": y, "y_size": y_size}
+        places |= {"start": arena.take(padded(g.F, cut.lanes)), "y_size": math.prod(shape)}
         for name, value in {**g._asdict(), **cut._asdict(), **fields, **places}.items():
             stage[name] = value
-        x, x_size, most = y, y_size, max(most, scratch)
-    where = padded(where, NUMBERS_APART)
+        most = max(most, scratch)
+    # what lies between two links is in one of two places, by turns
+    sizes = stages["y_size"]
+    turns = [arena.take(int(sizes[k:-1:2].max(initial=0))) for k in (0, 1)]
+    stages["y"] = np.resize(turns, len(stages))
+    stages["x"][1:], stages["x_size"][1:] = stages["y"][:-1], sizes[:-1]
+    where = arena.take(where)
     if numba.config.DISABLE_JIT:  # in Python, only these have their fields as attributes
         stages = stages.view(np.recarray)
-    return Plan(stages, arena.size, padded(most, NUMBERS_APART), where, shape)
+    return Plan(stages, arena.size, where, padded(most, NUMBERS_APART), shape)
 
 
 def _forward_cpu(x, chain):
@@ -231,11 +235,11 @@ def _forward_cpu(x, chain):
         return np.empty((0, *one.y_shape[1:]), x.dtype)
     plan = _plan(x.shape, x.dtype, chain.described, workers)
     y = empty(plan.y_shape, x.dtype)
-    memory = scratch(1, plan.arena + plan.where + workers * plan.scratch, x.dtype)[0]
-    end = plan.arena + plan.where
-    where = memory[plan.arena : end].view(np.int32)
-    arrays = (x.reshape(-1), memory[: plan.arena], y.reshape(-1), where)
-    rest = memory[end : end + workers * plan.scratch].reshape(workers, -1)
+    at_hand = plan.arena if plan.arena * x.itemsize <= AT_HAND else 0
+    memory = scratch(1, at_hand + workers * plan.scratch, x.dtype)[0]
+    arena = memory[:at_hand] if at_hand else empty((plan.arena,), x.dtype)
+    arrays = (x.reshape(-1), arena, y.reshape(-1), arena[plan.where :].view(np.int32))
+    rest = memory[at_hand : at_hand + workers * plan.scratch].reshape(workers, -1)
     _run(plan.stages, chain.addresses, arrays, zero_vectors(x.dtype), rest)
     return y
 
