@@ -20,7 +20,7 @@ import numpy as np
 from numba import prange
 
 from .compiling import compiled, compiled_parallel
-from .geometry import columns_under, rows_under, share_of
+from .geometry import columns_under, copy_band, rows_under, share_of
 from .memory import empty, scratch
 from .packing import block_width, padded
 from .planning import MOST, best_width, flattened
@@ -81,7 +81,7 @@ def _correlate_unit(x, dy, target, where, g, cuts, memory):
         row = columns_under(g) * pixel
         source, image, at_x = band, rows_under(g, rows) * row, 0
         for m in range(images):
-            _copy_channels(x, (n + m, first, rows), (k, pixel), g, band, m * image)
+            copy_band(x, (n + m, first, rows), (k, pixel), g, band, m * image)
     gradient, at_dy, apart = dy, (n * g.I + first) * g.J * g.groups * g.F, g.F
     if cuts.widens:
         _widen(dy, at_dy, images * rows * g.J * g.groups, g.F, target[3], columns)
@@ -93,29 +93,6 @@ def _correlate_unit(x, dy, target, where, g, cuts, memory):
         (images, rows, k, k_end),
         g,
     )
-
-
-@compiled
-def _copy_channels(x, where, channels, g, band, at):
-    """Copy what lies under some rows of windows, with zeros around it; of each pixel a slice."""
-    (n, first, rows), (k, count) = where, channels
-    across = columns_under(g)
-    begin = min(max(g.left, 0), across)  # columns of zeros on the left
-    end = min(max(g.left + g.W, begin), across)  # from here on zeros again
-    for r in range(rows_under(g, rows)):
-        h = g.s * first + r - g.top
-        to = at + r * across * count
-        if h < 0 or h >= g.H:
-            clear_run(band, to, across * count)
-            continue
-        clear_run(band, to, begin * count)
-        source = ((n * g.H + h) * g.W - g.left) * g.C + k
-        if count == g.C:
-            copy_run(x, source + begin * count, band, to + begin * count, (end - begin) * count)
-        else:
-            for w in range(begin, end):
-                copy_run(x, source + w * g.C, band, to + w * count, count)
-        clear_run(band, to + end * count, (across - end) * count)
 
 
 @compiled

@@ -69,22 +69,30 @@ def share_of(worker, workers, tasks):
 
 
 @compiled
-def copy_band(x, n, first, rows, g, band, at):
-    """Copy what lies under `rows` rows of windows, from row `first` on, with zeros around it."""
+def copy_band(x, where, channels, g, band, at):
+    """Copy what lies under some rows of windows, with zeros around it; of each pixel a slice.
+
+    where: (n, first, rows): the image, the first row of windows, how many.
+    channels: (k, count): the slice begins at channel k; (0, C) is the whole pixel.
+    """
+    (n, first, rows), (k, count) = where, channels
     across = columns_under(g)
     begin = min(max(g.left, 0), across)  # columns of zeros on the left
     end = min(max(g.left + g.W, begin), across)  # from here on zeros again
     for r in range(rows_under(g, rows)):
         h = g.s * first + r - g.top
-        inside = 0 <= h < g.H
-        source = ((n * g.H + h) * g.W - g.left) * g.C
-        to = at + r * across * g.C
-        if inside:
-            clear_run(band, to, begin * g.C)
-            copy_run(x, source + begin * g.C, band, to + begin * g.C, (end - begin) * g.C)
-            clear_run(band, to + end * g.C, (across - end) * g.C)
+        to = at + r * across * count
+        if h < 0 or h >= g.H:
+            clear_run(band, to, across * count)
+            continue
+        clear_run(band, to, begin * count)
+        source = ((n * g.H + h) * g.W - g.left) * g.C + k
+        if count == g.C:
+            copy_run(x, source + begin * count, band, to + begin * count, (end - begin) * count)
         else:
-            clear_run(band, to, across * g.C)
+            for w in range(begin, end):
+                copy_run(x, source + w * g.C, band, to + w * count, count)
+        clear_run(band, to + end * count, (across - end) * count)
 
 
 @compiled

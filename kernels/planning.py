@@ -8,9 +8,7 @@ import functools
 
 from .simd import MOST_PIXELS, WIDTHS, most_pixels
 
-LONGEST_ROW = (
-    8 * MOST_PIXELS
-)  # of pixels whose rows we may choose: short ones are shared out evenly
+LONGEST_ROW = 8 * MOST_PIXELS  # of those that we may choose: short ones are shared out evenly
 IN_FLIGHT = 12  # multiply-adds that a CPU wants to have under way at a time
 TASK_CYCLES = 1000  # to begin a task
 SHARES_PER_WORKER = 4  # of the filters, at most
@@ -54,11 +52,6 @@ def best_width(vectors, pixels):
         return m * width / max(m * width, m + width, IN_FLIGHT)
 
     return max((w for w in WIDTHS if w <= max(1, vectors)), key=share_of_peak)
-
-
-def even_share(blocks, wanted):
-    """The smallest number of equal shares of `blocks` from `wanted` on, or else a share each."""
-    return next((n for n in range(wanted, blocks) if blocks % n == 0), blocks)
 
 
 def cut(images, rows, fitting, blocks, workers, cycles):

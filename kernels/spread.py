@@ -29,15 +29,14 @@ from .memory import scratch
 from .packing import block_count, block_width, pack
 from .planning import MOST, TASK_CYCLES, VECTOR_CYCLES, best_width, cut
 from .runs import add_run, clear_run
-from .simd import MOST_PIXELS, WIDTHS, lanes, tile, tiles
+from .simd import MOST_PIXELS, WIDTHS, lanes, tile, tiles, zero_vectors
 
 BAND_BYTES = 1 << 18  # of the rows of dx in one task: a share of the second-level cache
 
 
 @compiled_parallel
-def _spread(dy, filters, dx, g, shares, LANES, spills):
+def _spread(dy, filters, dx, g, shares, LANES, zeros, spills):
     workers = spills.shape[0]
-    zeros = np.zeros(max(WIDTHS) * LANES, dy.dtype)
     per_image = (g.H + g.band - 1) // g.band
     per_share = g.N * per_image
     for worker in prange(workers):
@@ -198,7 +197,8 @@ def spread(dy, filters, dx, g):
     g, shares = _plan(g, dtype, workers)
     spills = scratch(workers, MOST_PIXELS * max(WIDTHS) * lanes(dtype), dtype)
     packed = pack(filters, g.width)
-    _spread(dy.reshape(-1), packed, dx.reshape(-1), g, shares, lanes(dtype), spills)
+    zeros = zero_vectors(dtype)
+    _spread(dy.reshape(-1), packed, dx.reshape(-1), g, shares, lanes(dtype), zeros, spills)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -63,7 +63,7 @@ def sweep_rows(x, target, band, where, g, job):
     source, row = x, g.W * g.C
     at_x = ((n * g.H + g.s * first - g.top) * g.W - g.left) * g.C
     if job.copies:
-        copy_band(x, n, first, rows, g, band, 0)
+        copy_band(x, (n, first, rows), (0, g.C), g, band, 0)
         source, row, at_x = band, columns_under(g) * g.C, 0
     for group in range(g.groups):
         _sweep_group(
