@@ -7,10 +7,15 @@ The formulas are those of conv2d.py and max_pool2d.py, and so are the numbers, t
 whether relu comes before the pooling or after it makes no difference to y. But z is as a rule the
 largest array of a network, and to write it and read it again takes time, too.
 Here a few rows of z are computed, pooled at once, and forgotten. Nor does the way back need z:
-`where` says which of its numbers receive a gradient.
+`where` says which of its numbers receive a gradient, and the others need not be touched.
 
-Work:     as in conv2d.py; rows of z that two tasks need are computed twice.
-Threads:  a task owns a band of rows of one image of y.
+    dz = max_pool2d.scatter(dy, where)
+    dx = conv2d.input_grad(dz, weight)                    input_grad
+    dw = conv2d.weight_grad(x, dz)                        weight_grad
+
+Work:     as in conv2d.py; rows of z that two tasks need are computed twice. On the way back, as
+          many multiplications as dz has numbers that are not 0, times P*Q * C.
+Threads:  a task owns a band of rows of one image of y; winners.py has the way back.
 Versions: NumPy reference, register tiles (simd.py). To come: CUDA (conv_pool.cu).
 """
 
@@ -18,12 +23,13 @@ import numba
 import numpy as np
 from numba import prange
 
-from . import conv2d, max_pool2d
+from . import conv2d, max_pool2d, winners
 from .compiling import compiled, compiled_parallel
 from .geometry import share_of
 from .kernel import Kernel
 from .max_pool2d import pool_row, pooled
 from .memory import empty, scratch
+from .simd import lanes
 from .sweep import prepare, scratch_size, sweep_rows
 
 TASKS_PER_WORKER = 4  # where images are few
@@ -100,4 +106,40 @@ def _forward_cpu(x, weight, bias, arrangement, window, placement):
     return y, where
 
 
+def _input_grad_reference(dy, where, weight, x_shape, arrangement):
+    _, z_shape = conv2d.geometry(x_shape, weight.shape, arrangement)
+    dz = max_pool2d.scatter.reference(dy, where, z_shape)
+    return conv2d.input_grad.reference(dz, weight, x_shape, *arrangement)
+
+
+def _input_grad_cpu(dy, where, weight, x_shape, arrangement):
+    g, z_shape = conv2d.geometry(x_shape, weight.shape, arrangement)
+    if not winners.suits(g, where, dy.dtype) or g.Q * g.K % lanes(dy.dtype):
+        dz = max_pool2d.scatter.cpu(dy, where, z_shape)
+        return conv2d.input_grad.cpu(dz, weight, x_shape, *arrangement)
+    dx = empty(x_shape, dy.dtype)
+    winners.input_grad(dy, where, weight, dx, g)
+    return dx
+
+
+def _weight_grad_reference(x, dy, where, weight_shape, arrangement):
+    _, z_shape = conv2d.geometry(x.shape, weight_shape, arrangement)
+    dz = max_pool2d.scatter.reference(dy, where, z_shape)
+    return conv2d.weight_grad.reference(x, dz, weight_shape, *arrangement)
+
+
+def _weight_grad_cpu(x, dy, where, weight_shape, arrangement):
+    g, z_shape = conv2d.geometry(x.shape, weight_shape, arrangement)
+    if not winners.suits(g, where, dy.dtype):
+        dz = max_pool2d.scatter.cpu(dy, where, z_shape)
+        return conv2d.weight_grad.cpu(x, dz, weight_shape, *arrangement)
+    dw = empty(weight_shape, dy.dtype)
+    winners.weight_grad(x, dy, where, dw, g)
+    return dw
+
+
 forward = Kernel("conv_pool.forward", reference=_forward_reference, cpu=_forward_cpu)
+input_grad = Kernel("conv_pool.input_grad", reference=_input_grad_reference, cpu=_input_grad_cpu)
+weight_grad = Kernel(
+    "conv_pool.weight_grad", reference=_weight_grad_reference, cpu=_weight_grad_cpu
+)

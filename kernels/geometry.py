@@ -96,6 +96,22 @@ def copy_band(x, where, channels, g, band, at):
 
 
 @compiled
+def paste_band(band, at, x, n, g):
+    """Copy what lies under all windows back to an image, without the borders; 0 where none is."""
+    rows, across = rows_under(g, g.I), columns_under(g)
+    begin, end = max(0, -g.left), min(g.W, across - g.left)  # the columns that windows reach
+    for h in range(g.H):
+        r, to = h + g.top, (n * g.H + h) * g.W * g.C
+        if r < 0 or r >= rows:
+            clear_run(x, to, g.W * g.C)
+            continue
+        clear_run(x, to, begin * g.C)
+        source = at + (r * across + g.left + begin) * g.C
+        copy_run(band, source, x, to + begin * g.C, (end - begin) * g.C)
+        clear_run(x, to + end * g.C, (g.W - end) * g.C)
+
+
+@compiled
 def rows_under(g, rows):
     """How many rows of x lie under `rows` rows of windows."""
     return g.s * (rows - 1) + g.d * (g.P - 1) + 1

@@ -34,7 +34,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from .compiling import compiled_for_address
-from .simd import INT, REGISTERS, Tile, call_one, tile_signature
+from .simd import INT, REGISTERS, Tile, call_one, flat, tile_signature
 
 MOST_IN_ROW = 16  # pixels; more would hardly save loads
 FEWEST_IN_ROW = 8  # of which the CPU wants as many sums at a time
@@ -88,7 +88,7 @@ def _choose(typing, kind, pixels, pointers, add, floor, loops):
 
     def codegen(context, builder, signature, args):
         tiles = {m: functools.partial(tile, m, Q) for m in range(1, most + 1)}
-        call_one(builder, args[1], tiles, args[2:])
+        call_one(builder, args[1], tiles, flat(builder, args[2:]))
         return context.get_dummy_value()
 
     return types.void(kind, pixels, pointers, add, floor, loops), codegen
@@ -146,9 +146,8 @@ class TurnedTile(Tile):
         super().__init__(channels * Q, 1, builder, vector)
         self.Q, self.channels = Q, range(channels)
 
-    def emit(self, pointers, loops, add, floor):
+    def emit(self, x, dy, start, y, add, floor, *loops):
         N, I, J, x_image, x_row, self.x_column, _, self.dy_step, self.y_pixel = loops
-        x, dy, start, y = pointers
         self.anchors = range(1)  # the first of a state moves with the loops
         row = functools.partial(self._row, self.builder.sub(J, INT(self.Q - 1)))
         rows = self._loop(N, x_image, self._loop(I, x_row, row))

@@ -156,51 +156,56 @@ def _switch(typing, shape, pointers, add, floor, loops):
         which = builder.add(builder.mul(width, INT(MOST_PIXELS + 1)), pixels)
         sizes = [(m, v) for v in WIDTHS for m in range(1, most_pixels(v) + 1)]
         tiles = {v * (MOST_PIXELS + 1) + m: functools.partial(Tile, m, v) for m, v in sizes}
-        call_one(builder, which, tiles, args[1:])
+        call_one(builder, which, tiles, flat(builder, args[1:]))
         return context.get_dummy_value()
 
     return types.void(shape, pointers, add, floor, loops), codegen
 
 
-def call_one(builder, which, tiles, given):
+def flat(builder, arguments):
+    """The arguments of a tile, one after the other: those that are tuples are unpacked."""
+    unpacked = []
+    for argument in arguments:
+        is_tuple = isinstance(argument.type, ir.Aggregate)
+        unpacked += cgutils.unpack_tuple(builder, argument) if is_tuple else [argument]
+    return unpacked
+
+
+def call_one(builder, which, tiles, arguments):
     """Call one of several tiles.
 
     Args:
         builder: writes the code.
         which: the number of the tile, known at run time.
         tiles: number -> function of a builder and a type of vectors that makes a Tile.
-        given: pointers, add, floor and loops, as _switch is given them.
+        arguments: what its `emit` wants; the first one is a pointer to numbers.
     """
-    pointers, add, floor, loops = given
-    arguments = [*cgutils.unpack_tuple(builder, pointers), add, floor]
-    arguments += cgutils.unpack_tuple(builder, loops)
-    size = 4 if isinstance(floor.type, ir.FloatType) else 8
-    vector = ir.VectorType(floor.type, VECTOR_BYTES // size)
+    number = arguments[0].type.pointee
+    size = 4 if isinstance(number, ir.FloatType) else 8
+    vector = ir.VectorType(number, VECTOR_BYTES // size)
+    kinds = [argument.type for argument in arguments]
     done = builder.append_basic_block("done")
     switch = builder.switch(which, done)
-    for number, tile in tiles.items():
+    for key, tile in tiles.items():
         block = builder.append_basic_block()
-        switch.add_case(INT(number), block)
+        switch.add_case(INT(key), block)
         builder.position_at_end(block)
-        builder.call(_tile_function(builder.module, vector, number, tile), arguments)
+        builder.call(_tile_function(builder.module, vector, key, tile, kinds), arguments)
         builder.branch(done)
     builder.position_at_end(done)
 
 
-def _tile_function(module, vector, which, tile):
-    """The LLVM function for one tile.
+def _tile_function(module, vector, key, tile, kinds):
+    """The LLVM function for one tile, whose arguments are of the given kinds.
 
     It is never inlined: one function with all tiles in it would take LLVM many times as long.
     """
-    number = vector.element
-    arguments = [number.as_pointer()] * 4 + [ir.IntType(8), number] + [INT] * 9
-    kind = ir.FunctionType(ir.VoidType(), arguments)
-    function = ir.Function(module, kind, f"minicnn.tile.{which}.{number}")
+    kind = ir.FunctionType(ir.VoidType(), kinds)
+    function = ir.Function(module, kind, f"minicnn.tile.{key}.{vector.element}")
     function.linkage = "internal"
     function.attributes.add("noinline")
     builder = ir.IRBuilder(function.append_basic_block())
-    x, w, start, y, add, floor, *loops = function.args
-    tile(builder, vector).emit((x, w, start, y), loops, add, floor)
+    tile(builder, vector).emit(*function.args)
     builder.ret_void()
     return function
 
@@ -242,9 +247,8 @@ class Tile:
         self.pixels, self.width = range(pixels), range(width)
         self.columns = self.pixels  # of x that are read in each step of the sum
 
-    def emit(self, pointers, loops, add, floor):
+    def emit(self, x, w, start, y, add, floor, *loops):
         A, B, K, x_a, x_b, x_k, x_pixel, w_step, self.y_pixel = loops
-        x, w, start, y = pointers
         apart = SHARED if len(self.width) == 1 else MOST_PIXELS  # see _near
         self.anchors = range(0, len(self.columns), apart)
         self.steps = [self.builder.mul(x_pixel, INT(m)) for m in range(apart)]

@@ -57,6 +57,12 @@ def _convolutions(dtype: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
         yield "conv2d.weight_grad", (x, dy, weight.shape, *where)
         pooling = ((2, 2), ((2, 2), NO_PADDING))
         yield "conv_pool.forward", (x, weight, np.zeros(F, dtype), where, *pooling)
+        y, winners = (
+            dy[:, ::2, ::2].copy(),
+            np.zeros((2, -(-size // 2), -(-size // 2), F), np.int32),
+        )
+        yield "conv_pool.input_grad", (y, winners, weight, x.shape, where)
+        yield "conv_pool.weight_grad", (x, y, winners, weight.shape, where)
     rows, matrix, y = (np.zeros(shape, dtype) for shape in ((2, 72), (72, 10), (2, 10)))
     yield "matmul.multiply", (rows, matrix, np.zeros(10, dtype), True)
     yield "matmul.input_grad", (y, matrix)

@@ -109,16 +109,20 @@ def random_convolution(seed, each_alone=False):
     return convolution((N, H, W, C), window, F, strides, padding, dilation, groups)
 
 
+def is_floating(argument):
+    return isinstance(argument, np.ndarray) and argument.dtype.kind == "f"
+
+
 def in_dtype(args, dtype):
     """`args` with their floating point arrays in `dtype`."""
-    return [a.astype(dtype) if getattr(a, "dtype", None) == np.float64 else a for a in args]
+    return [a.astype(dtype) if is_floating(a) else a for a in args]
 
 
 def rounding_errors(result, kernel, args, dtype):
     """The largest error of `result`, in units of what rounding explains; see the top."""
-    rounded = [a.astype(np.float64) if isinstance(a, np.ndarray) else a for a in args]
-    squared = [a**2 if isinstance(a, np.ndarray) else a for a in rounded]
-    counted = [np.ones_like(a) if isinstance(a, np.ndarray) else a for a in rounded]
+    rounded = in_dtype(in_dtype(args, dtype), np.float64)
+    squared = [a**2 if is_floating(a) else a for a in rounded]
+    counted = [np.ones_like(a) if is_floating(a) else a for a in rounded]
     exact = kernel.reference(*rounded)
     scale = np.sqrt(kernel.reference(*squared) * kernel.reference(*counted))
     error = np.abs(result - exact) / np.where(scale == 0, 1, scale)
@@ -470,9 +474,69 @@ def normalization():
     }
 
 
+def way_back(x_shape, filters, window, settings, pooling=((2, 2), (2, 2), NO_PADDING)):
+    """Arguments of both gradients of a convolution with a max pooling after it.
+
+    settings: (strides, padding, dilation, groups) of the convolution.
+    """
+    where = arrangement(x_shape, window, *settings)
+    x, weight = normal(1, *x_shape), normal(2, *window, x_shape[3] // where[-1], filters)
+    z = conv2d.forward(x, weight, None, False, *where)
+    y, winners = max_pool2d.forward(z, *pooling)
+    dy = normal(3, *y.shape) * (y > 0)
+    return {
+        "input_grad": (dy, winners, weight, x_shape, where),
+        "weight_grad": (x, dy, winners, weight.shape, where),
+    }
+
+
+AT_ONCE = ((1, 1), "valid", (1, 1), 1)
+WAYS_BACK = {  # of which the lists of winners.py serve both maps,
+    "rows of several vectors": way_back((3, 9, 8, 32), 5, (3, 3), AT_ONCE),
+    "windows over the border": way_back((5, 6, 7, 16), 4, (3, 3), ((1, 1), "same", (1, 1), 1)),
+    "strides and dilated rows": way_back((2, 14, 13, 32), 3, (3, 2), ((2, 1), "same", (2, 1), 1)),
+    "more rows than in a tile": way_back((2, 9, 9, 64), 3, (5, 5), AT_ONCE),
+    "pixels that no window reaches": way_back(
+        (2, 9, 12, 16), 3, (2, 2), ((3, 4), "valid", (1, 1), 1)
+    ),
+    "overlapping": way_back((2, 9, 9, 16), 4, (3, 3), AT_ONCE, ((3, 3), (2, 2), ((1, 1), (1, 1)))),
+    "larger than the cache": way_back((3, 24, 24, 32), 2, (3, 3), AT_ONCE),
+}
+WAYS_BACK |= {  # or that of the weights, or neither
+    "rows that fill no vector": way_back((5, 8, 8, 13), 6, (3, 3), AT_ONCE),
+    "few channels": way_back((2, 8, 8, 3), 6, (3, 3), AT_ONCE),
+    "groups": way_back((2, 8, 8, 32), 6, (3, 3), ((1, 1), "same", (1, 1), 2)),
+    "dilated columns": way_back((2, 9, 9, 32), 4, (3, 3), ((1, 1), "same", (1, 2), 1)),
+    "hardly any losers": way_back((2, 6, 6, 32), 4, (3, 3), AT_ONCE, ((2, 2), (1, 1), NO_PADDING)),
+    "no images": way_back((0, 8, 8, 32), 6, (3, 3), AT_ONCE),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", WAYS_BACK)
+def test_the_way_back_through_convolution_and_pooling(name, dtype):
+    for kernel, args in WAYS_BACK[name].items():
+        kernel, given = getattr(kernels.conv_pool, kernel), in_dtype(args, dtype)
+        result = kernel(*given)
+        assert result.dtype == dtype
+        assert result.shape == kernel.reference(*args).shape
+        assert rounding_errors(result, kernel, given, dtype) < 8
+
+
+def test_a_gradient_that_is_not_a_number_spoils_what_it_belongs_to_only():
+    dy, winners, *others = WAYS_BACK["windows over the border"]["input_grad"]
+    dy[1, 1, 2, 3] = np.nan
+    dx = kernels.conv_pool.input_grad(dy, winners, *others)
+    expected = kernels.conv_pool.input_grad.reference(dy, winners, *others)
+    assert np.isnan(dx[1]).any()
+    np.testing.assert_allclose(dx, expected, atol=1e-12)
+
+
 EVERY = {
     **normalization(),
     "conv_pool.forward": convolution_and_pooling("same"),
+    "conv_pool.input_grad": WAYS_BACK["windows over the border"]["input_grad"],
+    "conv_pool.weight_grad": WAYS_BACK["windows over the border"]["weight_grad"],
     "sum_rows.forward": (normal(1, 2500, 7),),
     **{f"conv2d.{name}": args for name, args in CONVOLUTIONS["same"].items()},
     **pooling(*WINDOWS[1]),
@@ -533,7 +597,7 @@ def test_the_number_of_threads_changes_no_bit_of_a_depthwise_convolution(case):
 def check_memory(name, args, monkeypatch):
     expected = outputs(kernel_named(name), args)
     poison = lambda shape, dtype: np.full(shape, 77, dtype)  # noqa: E731
-    for family in (name.split(".")[0], "sweep", "spread", "correlate", "depthwise"):
+    for family in (name.split(".")[0], "sweep", "spread", "correlate", "depthwise", "winners"):
         module = importlib.import_module(f"minicnn.kernels.{family}")
         monkeypatch.setattr(module, "empty", poison, raising=False)
     for one, other in zip(outputs(kernel_named(name), args), expected, strict=True):

@@ -2,8 +2,8 @@
 
 from minicnn.autograd import Op, Tensor
 from minicnn.backend import Array, kernels
-from minicnn.ops.conv2d import Arrangement, InputGradient, WeightGradient, arrange, output_shape
-from minicnn.ops.max_pool2d import Scatter
+from minicnn.ops.conv2d import Arrangement, Convolve, arrange, output_shape
+from minicnn.ops.max_pool2d import Gather
 from minicnn.ops.reduce import sum as sum_of
 from minicnn.ops.relu import Gate
 from minicnn.ops.window import Pair, Placement, pair, place_window
@@ -12,17 +12,16 @@ from minicnn.ops.window import Pair, Placement, pair, place_window
 class ConvolveAndPool(Op):
     """y = relu(max of z over windows),   z = x convolved with weight, + bias.
 
-    dz = Scatter(dy where y > 0);   dx = InputGradient(dz, weight),   dw = WeightGradient(x, dz).
+    With dy where y > 0:   dx = PooledInputGradient(dy, weight),   dw = PooledWeightGradient(x, dy).
     """
 
     def __init__(
         self,
         arrangement: Arrangement,
-        z_shape: tuple[int, ...],
         window: tuple[int, int],
         placement: Placement,
     ) -> None:
-        self.arrangement, self.z_shape = arrangement, z_shape
+        self.arrangement = arrangement
         self.window, self.placement = window, placement
 
     def forward(self, x: Array, weight: Array, bias: Array | None = None) -> Array:
@@ -34,14 +33,56 @@ class ConvolveAndPool(Op):
         x, weight, *bias = self.inputs
         dx = dw = None
         dy = Gate(self.output.data)(dy)
-        dz = Scatter(self.where, self.z_shape)(dy)
         if x.requires_grad:
-            dx = InputGradient(x.shape, self.arrangement)(dz, weight)
+            dx = PooledInputGradient(x.shape, self.arrangement, self.where)(dy, weight)
         if weight.requires_grad:
-            dw = WeightGradient(weight.shape, self.arrangement)(x, dz)
-        # scattering changes no sum, so that of dy will do
+            dw = PooledWeightGradient(weight.shape, self.arrangement, self.where)(x, dy)
+        # that the pooling scatters dy changes no sum
         db = [sum_of(dy, axis=(0, 1, 2)) if b.requires_grad else None for b in bias]
         return (dx, dw, *db)
+
+
+class PooledInputGradient(Op):
+    """dx = InputGradient(Scatter(dy), weight);   ddy = Gather(Convolve(ddx, weight)).
+
+    The sum of products is the same three ways: it is linear in dy, and in weight, whose gradient is
+    dw = PooledWeightGradient(ddx, dy).
+    """
+
+    def __init__(self, x_shape: tuple[int, ...], arrangement: Arrangement, where: Array) -> None:
+        self.x_shape, self.arrangement, self.where = x_shape, arrangement, where
+
+    def forward(self, dy: Array, weight: Array) -> Array:
+        settings = (self.x_shape, self.arrangement)
+        return kernels.conv_pool.input_grad(dy, self.where, weight, *settings)
+
+    def backward(self, ddx: Tensor) -> tuple[Tensor, Tensor]:
+        dy, weight = self.inputs
+        ddy = Gather(self.where)(Convolve(self.arrangement)(ddx, weight))
+        dw = PooledWeightGradient(weight.shape, self.arrangement, self.where)(ddx, dy)
+        return ddy, dw
+
+
+class PooledWeightGradient(Op):
+    """dw = WeightGradient(x, Scatter(dy));   ddy = Gather(Convolve(x, ddw)).
+
+    And, as above, dx = PooledInputGradient(dy, ddw).
+    """
+
+    def __init__(
+        self, weight_shape: tuple[int, ...], arrangement: Arrangement, where: Array
+    ) -> None:
+        self.weight_shape, self.arrangement, self.where = weight_shape, arrangement, where
+
+    def forward(self, x: Array, dy: Array) -> Array:
+        settings = (self.weight_shape, self.arrangement)
+        return kernels.conv_pool.weight_grad(x, dy, self.where, *settings)
+
+    def backward(self, ddw: Tensor) -> tuple[Tensor, Tensor]:
+        x, dy = self.inputs
+        dx = PooledInputGradient(x.shape, self.arrangement, self.where)(dy, ddw)
+        ddy = Gather(self.where)(Convolve(self.arrangement)(x, ddw))
+        return dx, ddy
 
 
 def conv_pool(
@@ -98,4 +139,4 @@ def conv_pool(
     pool_strides = window if pool_strides is None else pool_strides
     placement = place_window("conv_pool", z_shape, window, pool_strides, pool_padding)
     inputs = (x, weight) if bias is None else (x, weight, bias)
-    return ConvolveAndPool(arrangement, z_shape, window, placement)(*inputs)
+    return ConvolveAndPool(arrangement, window, placement)(*inputs)
