@@ -12,6 +12,7 @@ A place is where in x the first number is. The rows of y are `y_row` numbers apa
 """
 
 import functools
+import itertools
 
 import numba
 import numpy as np
@@ -21,7 +22,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .compiling import compiled_for_address
-from .simd import INT, REGISTERS, Tile, call_one, flat, lanes
+from .simd import INT, REGISTERS, VectorCode, call_one, flat, lanes
 
 LONGEST = 8  # vectors in a row of a tile
 MOST_ROWS = 3
@@ -97,17 +98,17 @@ def _choose(typing, gives, shape, numbers, places, count, x, x_row, y, y_row):
     return types.void(gives, shape, numbers, places, count, x, x_row, y, y_row), codegen
 
 
-class ListTile(Tile):
+class ListTile(VectorCode):
     """Writes the LLVM code of one tile."""
 
     def __init__(self, gives, rows, width, builder, vector):
-        super().__init__(rows, width, builder, vector)
-        self.gives = gives
+        super().__init__(builder, vector)
+        self.gives, self.shape = gives, (range(rows), range(width))
 
     def emit(self, numbers, places, count, x, x_row, y, y_row):
         builder = self.builder
-        cells = [(r, v) for r in self.pixels for v in self.width]
-        rows = [builder.mul(x_row, INT(r)) for r in self.pixels]
+        cells = list(itertools.product(*self.shape))
+        rows = [builder.mul(x_row, INT(r)) for r in self.shape[0]]
         kept = [(builder.gep(y, [builder.mul(y_row, INT(r))]), v) for r, v in cells]
         # variables in memory; LLVM moves them into registers
         values = [cgutils.alloca_once_value(builder, self._load(*cell)) for cell in kept]
@@ -124,9 +125,6 @@ class ListTile(Tile):
         if not self.gives:
             for cell, variable in zip(kept, values, strict=True):
                 self._save(builder.load(variable), *cell)
-
-    def _save(self, value, row, v):
-        self.builder.store(value, self._vector_at(row, v)).align = self._alignment()
 
 
 @intrinsic

@@ -146,12 +146,12 @@ class TurnedTile(Tile):
         super().__init__(channels * Q, 1, builder, vector)
         self.Q, self.channels = Q, range(channels)
 
-    def emit(self, x, dy, start, y, add, floor, *loops):
+    def emit(self, x, w, start, y, add, floor, *loops):  # w is dy here
         N, I, J, x_image, x_row, self.x_column, _, self.dy_step, self.y_pixel = loops
         self.anchors = range(1)  # the first of a state moves with the loops
         row = functools.partial(self._row, self.builder.sub(J, INT(self.Q - 1)))
         rows = self._loop(N, x_image, self._loop(I, x_row, row))
-        _, _, *sums = rows([x, dy, *(self._load(start, 0) for _ in self.pixels)])
+        _, _, *sums = rows([x, w, *(self._load(start, 0) for _ in self.pixels)])
         self._store(y, sums, add, floor)
 
     def _row(self, whole, state):

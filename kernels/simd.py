@@ -164,7 +164,7 @@ def _switch(typing, shape, pointers, add, floor, loops):
 
 def flat(builder, arguments):
     """The arguments of a tile, one after the other: those that are tuples are unpacked."""
-    unpacked = []
+    unpacked: list[ir.Value] = []
     for argument in arguments:
         is_tuple = isinstance(argument.type, ir.Aggregate)
         unpacked += cgutils.unpack_tuple(builder, argument) if is_tuple else [argument]
@@ -239,11 +239,49 @@ def _tile_in_llvm(
     return types.void(*given), codegen
 
 
-class Tile:
+class VectorCode:
+    """Writes LLVM code for vectors; what every kind of tile needs."""
+
+    def __init__(self, builder, vector):
+        self.builder, self.vector = builder, vector
+
+    def _fmuladd(self, a, b, c):
+        name = f"llvm.fmuladd.v{self.vector.count}{self._suffix()}"
+        kind = ir.FunctionType(self.vector, [self.vector] * 3)
+        function = cgutils.get_or_insert_function(self.builder.module, kind, name)
+        return self.builder.call(function, [a, b, c])
+
+    def _load(self, pointer, v):
+        load = self.builder.load(self._vector_at(pointer, v))
+        load.align = self._alignment()
+        return load
+
+    def _save(self, value, pointer, v):
+        store = self.builder.store(value, self._vector_at(pointer, v))
+        store.align = self._alignment()
+
+    def _vector_at(self, pointer, v):
+        at = self.builder.gep(pointer, [INT(v * self.vector.count)])
+        return self.builder.bitcast(at, self.vector.as_pointer())
+
+    def _broadcast(self, value):
+        undefined = ir.Constant(self.vector, ir.Undefined)
+        one = self.builder.insert_element(undefined, value, ir.IntType(32)(0))
+        lanes = ir.VectorType(ir.IntType(32), self.vector.count)
+        return self.builder.shuffle_vector(one, undefined, ir.Constant(lanes, None))
+
+    def _suffix(self):
+        return "f32" if isinstance(self.vector.element, ir.FloatType) else "f64"
+
+    def _alignment(self):
+        return 4 if isinstance(self.vector.element, ir.FloatType) else 8
+
+
+class Tile(VectorCode):
     """Writes the LLVM code of one tile: three nested loops that carry the sums in registers."""
 
     def __init__(self, pixels, width, builder, vector):
-        self.builder, self.vector = builder, vector
+        super().__init__(builder, vector)
         self.pixels, self.width = range(pixels), range(width)
         self.columns = self.pixels  # of x that are read in each step of the sum
 
@@ -304,12 +342,6 @@ class Tile:
         at = self.builder.gep(near[anchor], [self.steps[step]])
         return self._broadcast(self.builder.load(at))
 
-    def _fmuladd(self, a, b, c):
-        name = f"llvm.fmuladd.v{self.vector.count}{self._suffix()}"
-        kind = ir.FunctionType(self.vector, [self.vector] * 3)
-        function = cgutils.get_or_insert_function(self.builder.module, kind, name)
-        return self.builder.call(function, [a, b, c])
-
     def _loop(self, count, x_step, body):
         """`body`, repeated; x_step: how far x moves per round, or None if the body moves it itself.
 
@@ -354,33 +386,11 @@ class Tile:
                         if is_adding:
                             value = builder.fadd(self._load(row, v), value)
                         value = builder.select(builder.fcmp_ordered("<", value, low), low, value)
-                        store = builder.store(value, self._vector_at(row, v))
-                        store.align = self._alignment()
+                        self._save(value, row, v)
 
     def _place(self, m):
         """How many pixels there are in y from sum 0 to sum m."""
         return INT(m)
-
-    def _load(self, pointer, v):
-        load = self.builder.load(self._vector_at(pointer, v))
-        load.align = self._alignment()
-        return load
-
-    def _vector_at(self, pointer, v):
-        at = self.builder.gep(pointer, [INT(v * self.vector.count)])
-        return self.builder.bitcast(at, self.vector.as_pointer())
-
-    def _broadcast(self, value):
-        undefined = ir.Constant(self.vector, ir.Undefined)
-        one = self.builder.insert_element(undefined, value, ir.IntType(32)(0))
-        lanes = ir.VectorType(ir.IntType(32), self.vector.count)
-        return self.builder.shuffle_vector(one, undefined, ir.Constant(lanes, None))
-
-    def _suffix(self):
-        return "f32" if isinstance(self.vector.element, ir.FloatType) else "f64"
-
-    def _alignment(self):
-        return 4 if isinstance(self.vector.element, ir.FloatType) else 8
 
 
 def _array_in_python(address, size, like):
