@@ -63,8 +63,18 @@ def _given(x: Any) -> Any:
     if not x.flags.c_contiguous:
         return x.copy("C")
     if isinstance(x, np.ndarray) and not x.flags.writeable:
-        return np.asarray(_Unlocked(x))
+        return _unlocked(x)
     return x
+
+
+def _unlocked(x: Array) -> Array:
+    """The same memory, said to be writeable."""
+    view = x.view()
+    try:
+        view.flags.writeable = True  # if x itself is a view of memory that is
+    except ValueError:
+        return np.asarray(_Unlocked(x))
+    return view
 
 
 class _Unlocked:

@@ -41,6 +41,7 @@ class Scores:
         self.metrics = [metrics.get("accuracy" if x == "acc" else x) for x in given]
         self._rename(given)
         self._chosen = False
+        self.kind_of_labels: Any = None  # of the last batch that was checked on its own
         self.reset()
 
     def _rename(self, given: Sequence[Any]) -> None:
@@ -64,7 +65,7 @@ class Scores:
 
     def forget_choice(self) -> None:
         """Choose again, because the model has changed."""
-        self._chosen = False
+        self._chosen, self.kind_of_labels = False, None
 
     def reset(self) -> None:
         """Begin a new epoch."""

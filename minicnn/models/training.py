@@ -386,8 +386,12 @@ class Trainer(Layer):
             raise ValueError(f"{who}: y is missing, the labels: {who}(x, y).")
         batch = converted(checked(x, y, sample_weight, who))
         self.ensure_built(batch.x.shape)
-        assert batch.y is not None
-        self._fit_scores_to(batch.y, who)
+        assert batch.y is not None and self._scores is not None
+        # the step itself looks at the values; here it is the kind of labels that matters
+        kind = (batch.y.shape[1:], batch.y.dtype, self.output_shape)
+        if kind != self._scores.kind_of_labels:
+            self._fit_scores_to(batch.y, who)
+            self._scores.kind_of_labels = kind
         return batch
 
     def _warn_of_pixels(self, feed: Feed) -> None:
