@@ -8,6 +8,7 @@ import pytest
 
 from minicnn import layers, ops
 from minicnn.autograd import Tensor, grad
+from minicnn.constraints import NonNeg
 from minicnn.layers import (
     ELU,
     Activation,
@@ -460,9 +461,12 @@ def test_constraint_is_kept_with_the_weight():
     assert layer.bias.constraint is None
 
 
-def test_constraint_must_be_a_function():
-    with pytest.raises(TypeError, match="Conv2D: kernel_constraint must be a function.*'max_norm'"):
-        Conv2D(1, 1, kernel_constraint="max_norm")
+def test_constraint_is_found_by_name():
+    assert isinstance(Conv2D(1, 1, kernel_constraint="non_neg").kernel_constraint, NonNeg)
+    with pytest.raises(ValueError, match="unknown constraint 'maxnorm'. Did you mean 'MaxNorm'"):
+        Conv2D(1, 1, kernel_constraint="maxnorm")
+    with pytest.raises(TypeError, match="Conv2D: kernel_constraint must be the name of.* is 2"):
+        Conv2D(1, 1, kernel_constraint=2)
 
 
 # -- layers of one's own
@@ -825,10 +829,10 @@ def test_depthwise_and_separable_check_their_settings(settings, match):
 def test_depthwise_and_separable_check_kinds():
     with pytest.raises(TypeError, match="DepthwiseConv2D: use_bias must be True or False"):
         DepthwiseConv2D(3, use_bias="yes")
-    with pytest.raises(TypeError, match="DepthwiseConv2D: depthwise_constraint must be a function"):
-        DepthwiseConv2D(3, depthwise_constraint="max_norm")
-    with pytest.raises(TypeError, match="SeparableConv2D: pointwise_constraint must be a function"):
-        SeparableConv2D(3, 3, pointwise_constraint="max_norm")
+    with pytest.raises(TypeError, match="DepthwiseConv2D: depthwise_constraint must be the name"):
+        DepthwiseConv2D(3, depthwise_constraint=2)
+    with pytest.raises(TypeError, match="SeparableConv2D: pointwise_constraint must be the name"):
+        SeparableConv2D(3, 3, pointwise_constraint=2)
     with pytest.raises(ValueError, match="SeparableConv2D: filters must be an integer of at least"):
         SeparableConv2D(0, 3)
 

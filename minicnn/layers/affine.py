@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from minicnn import activations, initializers, regularizers
+from minicnn import activations, constraints, initializers, regularizers
 from minicnn.layers import arguments
 from minicnn.layers.input_check import check_last_axis
 from minicnn.layers.layer import Layer
@@ -20,7 +20,8 @@ class AffineLayer(Layer):
         bias_initializer: makes the first bias.
         kernel_regularizer: makes a penalty from the kernel, which is added to the loss: "l2".
         bias_regularizer: the same for the bias.
-        kernel_constraint: maps a kernel (an array) to an allowed one after each update.
+        kernel_constraint: maps a kernel (an array) to an allowed one after each update:
+            "max_norm".
         bias_constraint: the same for the bias.
         **keywords: name, trainable, dtype, activity_regularizer, input_shape; see Layer.
 
@@ -90,6 +91,6 @@ class AffineLayer(Layer):
             "bias_initializer": initializers.serialize(self.bias_initializer),
             "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
             "bias_regularizer": regularizers.serialize(self.bias_regularizer),
-            "kernel_constraint": self.kernel_constraint,
-            "bias_constraint": self.bias_constraint,
+            "kernel_constraint": constraints.serialize(self.kernel_constraint),
+            "bias_constraint": constraints.serialize(self.bias_constraint),
         }
