@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # for editors and mypy; at run time __getattr__ does the same
         conv2d,
         conv_pool,
         dropout,
+        layer_norm,
         matmul,
         max_pool2d,
         normal_cdf,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:  # for editors and mypy; at run time __getattr__ does the same
         softmax,
         softmax_cross_entropy,
         sum_rows,
+        warp,
     )
 
 FAMILIES = (
@@ -47,6 +49,7 @@ FAMILIES = (
     "conv2d",
     "conv_pool",
     "dropout",
+    "layer_norm",
     "matmul",
     "max_pool2d",
     "normal_cdf",
@@ -58,6 +61,7 @@ FAMILIES = (
     "softmax",
     "softmax_cross_entropy",
     "sum_rows",
+    "warp",
 )
 
 __all__ = [
@@ -76,6 +80,7 @@ __all__ = [
     "dropout",
     "empty",
     "is_gpu_array",
+    "layer_norm",
     "matmul",
     "max_pool2d",
     "normal_cdf",
@@ -87,6 +92,7 @@ __all__ = [
     "softmax",
     "softmax_cross_entropy",
     "sum_rows",
+    "warp",
     "without_gpu_version",
     "zeros",
 ]

@@ -70,6 +70,9 @@ def test_which_gpu_versions_are_missing():
         "conv2d.weight_grad",
         "conv_pool.forward",
         "dropout.apply",
+        "layer_norm.forward",
+        "layer_norm.input_grad",
+        "layer_norm.sums",
         "matmul.multiply",
         "matmul.input_grad",
         "matmul.weight_grad",
@@ -88,4 +91,6 @@ def test_which_gpu_versions_are_missing():
         "softmax_cross_entropy.forward",
         "softmax_cross_entropy.backward",
         "sum_rows.forward",
+        "warp.gather",
+        "warp.scatter",
     ]

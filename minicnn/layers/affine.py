@@ -57,8 +57,10 @@ class AffineLayer(Layer):
         self.kernel_constraint = arguments.constraint(who, "kernel_constraint", kernel_constraint)
         self.bias_constraint = arguments.constraint(who, "bias_constraint", bias_constraint)
 
-    def make_kernel_and_bias(self, kernel_shape: tuple[int, ...]) -> None:
-        """Make the weights; the last size of the kernel is the number of output channels."""
+    def make_kernel_and_bias(
+        self, kernel_shape: tuple[int, ...], channels: int | None = None
+    ) -> None:
+        """Make the weights, for outputs of so many channels; None: the last size of the kernel."""
         self.kernel = self.add_weight(
             kernel_shape,
             self.kernel_initializer,
@@ -69,7 +71,7 @@ class AffineLayer(Layer):
         self.bias = None
         if self.use_bias:
             self.bias = self.add_weight(
-                kernel_shape[-1:],
+                (kernel_shape[-1] if channels is None else channels,),
                 self.bias_initializer,
                 regularizer=self.bias_regularizer,
                 constraint=self.bias_constraint,
