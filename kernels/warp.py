@@ -6,7 +6,8 @@
     where  w = a[0]*j + a[1]*i + a[2]  and  h = a[3]*j + a[4]*i + a[5],  a = transforms[n]
 
 Bilinear: the four pixels that are less than one row and one column away, each with the share
-(1 - |h - h'|) * (1 - |w - w'|). Otherwise only the nearest one, with the share 1. A pixel beyond
+(1 - |h - h'|) * (1 - |w - w'|). Otherwise only the nearest one, with the share 1; of two
+equally near ones the later. A pixel beyond
 the border is another one inside, as the fill mode says:
 
     reflect   d c b a | a b c d | d c b a     as in a mirror on the border
@@ -43,7 +44,9 @@ def _inside_reference(place, size, fill_mode):
 def _near_reference(at, size, bilinear, fill_mode):
     """Pixels near the places `at` along one axis, and their shares."""
     if not bilinear:
-        return [(_inside_reference(np.rint(at).astype(int), size, fill_mode), np.ones_like(at))]
+        return [
+            (_inside_reference(np.floor(at + 0.5).astype(int), size, fill_mode), np.ones_like(at))
+        ]
     first = np.floor(at).astype(int)
     return [
         (_inside_reference(first, size, fill_mode), 1 - (at - first)),
@@ -99,7 +102,7 @@ def _near(at, size, bilinear, mode):
     if bilinear:
         first = np.int64(np.floor(at))
         return _inside(first, size, mode), _inside(first + 1, size, mode), at - first
-    nearest = _inside(np.int64(np.rint(at)), size, mode)
+    nearest = _inside(np.int64(np.floor(at + 0.5)), size, mode)
     return nearest, nearest, 0.0
 
 

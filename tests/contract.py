@@ -319,7 +319,7 @@ ENTRIES = [
 # where we differ on purpose: what then differs, and why
 EXCEPTIONS = [
     (
-        Entry("RandomCrop", {"height": 9, "width": 6, "seed": 3}),
+        Entry("RandomCrop", {"height": 8, "width": 6, "seed": 3}, random=True),
         ["output in inference", "gradients in inference"],
         "in inference, Keras does not crop, against the shape that it foretells; we cut the middle",
     ),
@@ -330,7 +330,11 @@ EXCEPTIONS = [
     ),
     (
         Entry("RandomContrast", {"factor": 0.5}, random=True),
-        ["config: factor"],
+        [
+            "config: factor",
+            "Keras makes another layer of our config",
+            "we make another layer of Keras' config",
+        ],
         "Keras draws factors from 1 to 1.5; we draw from 0.5 to 1.5, as its text says",
     ),
 ]

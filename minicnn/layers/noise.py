@@ -28,8 +28,7 @@ class SpatialDropout2D(Dropout):
         rate: the probability that a channel is dropped, from 0 to 1.
         data_format: only "channels_last": images are (N, H, W, C).
         seed: starts the layer's own random numbers; None takes the next stream of the global seed.
-        name: see Layer.
-        dtype: see Layer.
+        **keywords: see Layer.
 
     Raises:
         ValueError: rate is not from 0 to 1.
@@ -47,10 +46,9 @@ class SpatialDropout2D(Dropout):
         rate: float,
         data_format: str | None = None,
         seed: int | None = None,
-        name: str | None = None,
-        dtype: Any = None,
+        **keywords: Any,
     ) -> None:
-        super().__init__(rate, seed=seed, name=name, dtype=dtype)
+        super().__init__(rate, seed=seed, **keywords)
         self.data_format = arguments.channels_last("SpatialDropout2D", data_format)
 
     def check_input(self, shape: Shape) -> None:

@@ -32,8 +32,8 @@ class Rescaling(Layer):
         TypeError: scale or offset is neither a number nor a list of numbers.
         ValueError: one of them is not finite.
 
-    >>> Rescaling(1 / 255)(np.array([[0, 51, 255]], np.uint8))
-    Tensor([[0.  0.2 1. ]])
+    >>> Rescaling(1 / 255)(np.array([[0, 255]], np.uint8))
+    Tensor([[0. 1.]])
     """
 
     def __init__(self, scale: Any, offset: Any = 0.0, **keywords: Any) -> None:
