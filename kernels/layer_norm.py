@@ -6,17 +6,16 @@
            mean[r]   = sum over c of  x[r,c] / C
            rate[r]   = 1 / sqrt(sum over c of  (x[r,c] - mean[r])^2 / C + epsilon)
 
-    g[r,c]    = dy[r,c] * gamma[c]                                               input_grad
+    g[r,c]    = dy[r,c] * gamma[c]                                               backward
     dx[r,c]   = (g[r,c] - sum over c of g[r,c] / C
                  - xhat[r,c] * sum over c of g[r,c] * xhat[r,c] / C) * rate[r]
-
-    sums[0,c] = sum over r of  dy[r,c]                                           sums
+    sums[0,c] = sum over r of  dy[r,c]
     sums[1,c] = sum over r of  dy[r,c] * xhat[r,c]
 
-A row lies in the fastest cache while it is worked on, so mean and rate are computed anew in each of
-the three rather than stored. All sums are in float64, whatever x is.
+A row lies in the fastest cache while it is worked on, so backward computes mean and rate anew,
+rather than fetch them, and all its results together. All sums are in float64, whatever x is.
 
-Work:     three small passes over each row; only the first one fetches it from memory.
+Work:     a few small passes over each row; only the first one fetches it from memory.
 Threads:  one prange step owns a run of rows; its part of `sums` has a place of its own, and they
           are added up in order. The runs are cut the same way whatever the number of threads.
 Versions: NumPy reference, Numba loops. To come: CUDA (layer_norm.cu).
@@ -43,17 +42,13 @@ def _forward_reference(x, gamma, beta, epsilon):
     return (xhat * gamma + beta).astype(x.dtype)
 
 
-def _input_grad_reference(dy, x, gamma, epsilon):
+def _backward_reference(dy, x, gamma, epsilon):
     xhat, rate = _xhat_reference(x, epsilon)
-    g = dy.astype(np.float64) * gamma
-    shift, stretch = g.mean(axis=1, keepdims=True), (g * xhat).mean(axis=1, keepdims=True)
-    return ((g - shift - xhat * stretch) * rate).astype(x.dtype)
-
-
-def _sums_reference(dy, x, epsilon):
-    xhat, _ = _xhat_reference(x, epsilon)
     dy = dy.astype(np.float64)
-    return np.stack([dy.sum(axis=0), (dy * xhat).sum(axis=0)])
+    g = dy * gamma
+    shift, stretch = g.mean(axis=1, keepdims=True), (g * xhat).mean(axis=1, keepdims=True)
+    dx = (g - shift - xhat * stretch) * rate
+    return dx.astype(x.dtype), np.stack([dy.sum(axis=0), (dy * xhat).sum(axis=0)])
 
 
 @compiled
@@ -118,32 +113,21 @@ def _forward_runs(x, gamma, beta, epsilon, rows, y):
 
 
 @compiled_parallel
-def _input_grad_runs(dy, x, gamma, epsilon, rows, dx):
+def _backward_runs(dy, x, gamma, epsilon, rows, dx, results):
     C = np.uint64(gamma.size)
     R = x.size // gamma.size
-    for run in prange((R + rows - 1) // rows):
+    for run in prange(results.shape[0]):
+        sums, products = results[run, 0], results[run, 1]
         for r in range(run * rows, min((run + 1) * rows, R)):
             begin = np.uint64(r) * C
             mean, rate = _moments(x, begin, begin + C, epsilon)
             total, product = _products(dy, x, begin, gamma, mean)
-            shift, stretch = total / gamma.size, product * rate * rate / gamma.size
+            shift, stretch = total / gamma.size, product * rate / gamma.size
             for c in range(C):
-                g = dy[begin + c] * gamma[c]
-                dx[begin + c] = (g - shift - (x[begin + c] - mean) * stretch) * rate
-
-
-@compiled_parallel
-def _sums_runs(dy, x, epsilon, rows, results):
-    C = np.uint64(results.shape[2])
-    R = x.size // results.shape[2]
-    for run in prange(results.shape[0]):
-        total, product = results[run, 0], results[run, 1]
-        for r in range(run * rows, min((run + 1) * rows, R)):
-            begin = np.uint64(r) * C
-            mean, rate = _moments(x, begin, begin + C, epsilon)
-            for c in range(C):
-                total[c] += dy[begin + c]
-                product[c] += dy[begin + c] * ((x[begin + c] - mean) * rate)
+                slope, xhat = dy[begin + c], (x[begin + c] - mean) * rate
+                dx[begin + c] = (slope * gamma[c] - shift - xhat * stretch) * rate
+                sums[c] += slope
+                products[c] += slope * xhat
 
 
 def _rows(C):
@@ -157,21 +141,14 @@ def _forward_cpu(x, gamma, beta, epsilon):
     return y
 
 
-def _input_grad_cpu(dy, x, gamma, epsilon):
-    dx = empty(x.shape, x.dtype)
-    flat = dy.reshape(-1), x.reshape(-1)
-    _input_grad_runs(*flat, gamma, float(epsilon), _rows(len(gamma)), dx.reshape(-1))
-    return dx
-
-
-def _sums_cpu(dy, x, epsilon):
-    R, C = x.shape
+def _backward_cpu(dy, x, gamma, epsilon):
+    (R, C), dx = x.shape, empty(x.shape, x.dtype)
     results = np.zeros((-(-R // _rows(C)), 2, C))
-    _sums_runs(dy.reshape(-1), x.reshape(-1), float(epsilon), _rows(C), results)
-    return results.sum(axis=0)
+    flat = dy.reshape(-1), x.reshape(-1)
+    _backward_runs(*flat, gamma, float(epsilon), _rows(C), dx.reshape(-1), results)
+    return dx, results.sum(axis=0)
 
 
 # x and dy (R, C), gamma and beta (C,)
 forward = Kernel("layer_norm.forward", reference=_forward_reference, cpu=_forward_cpu)
-input_grad = Kernel("layer_norm.input_grad", reference=_input_grad_reference, cpu=_input_grad_cpu)
-sums = Kernel("layer_norm.sums", reference=_sums_reference, cpu=_sums_cpu)
+backward = Kernel("layer_norm.backward", reference=_backward_reference, cpu=_backward_cpu)

@@ -303,8 +303,13 @@ def simple():
         "warp.gather": (normal(1, 2, 4, 5, 3), TRANSFORMS, True, "constant", 0.5),
         "warp.scatter": (normal(2, 2, 4, 5, 3), TRANSFORMS, True, "reflect"),
         "layer_norm.forward": (normal(1, 45, 37), normal(2, 37), normal(3, 37), 0.001),
-        "layer_norm.input_grad": (normal(1, 45, 37), normal(2, 45, 37), normal(3, 37), 0.001),
-        "layer_norm.sums": (normal(1, 45, 37), normal(2, 45, 37), 0.001),
+        "layer_norm.backward": (normal(1, 45, 37), normal(2, 45, 37), normal(3, 37), 0.001),
+        "resize.along": (
+            normal(1, 2, 4, 5, 3),
+            np.array([[0, 3, 3], [2, 1, 0]]),
+            normal(2, 2, 3),
+            1,
+        ),
     }
 
 
@@ -400,12 +405,13 @@ def test_warped_images_agree_with_the_reference_and_give_their_gradients_back(bi
 def test_layer_norm_of_any_size(shape):
     x, dy, gamma, beta = (normal(k, *shape[k // 2 :]) for k in range(4))
     layer_norm = kernels.layer_norm
-    y, dx = layer_norm.forward(x, gamma, beta, 0.01), layer_norm.input_grad(dy, x, gamma, 0.01)
+    y = layer_norm.forward(x, gamma, beta, 0.01)
     np.testing.assert_allclose(y, layer_norm.forward.reference(x, gamma, beta, 0.01), atol=1e-11)
-    wanted = layer_norm.input_grad.reference(dy, x, gamma, 0.01)
-    np.testing.assert_allclose(dx, wanted, atol=1e-11)
-    sums = layer_norm.sums(dy, x, 0.01)
-    np.testing.assert_allclose(sums, layer_norm.sums.reference(dy, x, 0.01), atol=1e-10)
+    args = dy, x, gamma, 0.01
+    for one, other in zip(
+        layer_norm.backward(*args), layer_norm.backward.reference(*args), strict=True
+    ):
+        np.testing.assert_allclose(one, other, atol=1e-10)
 
 
 def test_layer_norm_of_numbers_far_from_0_keeps_their_digits():
@@ -416,15 +422,25 @@ def test_layer_norm_of_numbers_far_from_0_keeps_their_digits():
 
 
 def test_sums_of_layer_norm_are_the_same_for_any_number_of_threads():
-    args = normal(1, 5_000, 9), normal(2, 5_000, 9), 0.01
+    args = normal(1, 5_000, 9), normal(2, 5_000, 9), normal(3, 9), 0.01
     threads = numba.get_num_threads()
-    both = kernels.layer_norm.sums(*args)
+    _, both = kernels.layer_norm.backward(*args)
     numba.set_num_threads(1)
     try:
-        one = kernels.layer_norm.sums(*args)
+        _, one = kernels.layer_norm.backward(*args)
     finally:
         numba.set_num_threads(threads)
     np.testing.assert_array_equal(both, one)
+
+
+@pytest.mark.parametrize("shape", [(0, 4, 5, 3), (2, 4, 5, 0), (1, 4, 1, 1), (3, 4, 9, 20)])
+@pytest.mark.parametrize("axis", [1, 2, 3])
+def test_sums_along_any_axis_of_images_of_any_size(shape, axis):
+    x, new = np.moveaxis(normal(1, *shape), 1, axis), 6
+    args = np.ascontiguousarray(x), np.random.default_rng(0).integers(0, 4, (3, new))
+    args = *args, normal(2, 3, new), axis
+    wanted = kernels.resize.along.reference(*args)
+    np.testing.assert_allclose(kernels.resize.along(*args), wanted, atol=1e-13)
 
 
 @pytest.mark.parametrize("size", [0, 1, 7, 100_000])

@@ -3,7 +3,7 @@
 import numpy as np
 
 from minicnn.autograd import Op, Tensor
-from minicnn.backend import Array, array_module
+from minicnn.backend import Array, kernels
 from minicnn.ops.window import check_numbers
 from minicnn.suggest import did_you_mean
 
@@ -20,19 +20,7 @@ class Interpolate(Op):
         self.shares, self.axis = shares, axis
 
     def forward(self, x: Array) -> Array:
-        first, *others = _taps(self.shares)
-        y = self._part(x, *first)
-        for tap in others:
-            y += self._part(x, *tap)
-        return y
-
-    def _part(self, x: Array, places: Array, shares: Array) -> Array:
-        xp = array_module(x)
-        part = xp.take(x, xp.asarray(places), axis=self.axis)
-        if (shares != 1).any():
-            column = (-1,) + (1,) * (x.ndim - self.axis - 1)
-            part *= xp.asarray(shares.reshape(column), x.dtype)
-        return part
+        return kernels.resize.along(x, *_taps(self.shares), self.axis)
 
     def backward(self, dy: Tensor) -> Tensor:
         return Interpolate(self.shares.T, self.axis)(dy)
@@ -69,6 +57,8 @@ def resize(
             method.
         TypeError: x is neither float32 nor float64.
 
+    Kernels: kernels/resize.py.
+
     >>> resize(Tensor([[[[0.0], [1.0]]]]), (1, 4)).numpy().ravel().tolist()
     [0.0, 0.25, 0.75, 1.0]
     """
@@ -100,11 +90,11 @@ def _shares(old: int, new: int, method: str, antialias: bool) -> Array:
     return shares / shares.sum(axis=1, keepdims=True)
 
 
-def _taps(shares: Array) -> list[tuple[Array, Array]]:
-    """The matrix as few gathers: y = sum over the list of  x[places] * shares."""
+def _taps(shares: Array) -> tuple[Array, Array]:
+    """What is not 0 in the matrix, as tables: the places and the shares of each row, (K, new)."""
     taken = shares != 0
     count = max(1, taken.sum(axis=1).max())
-    order = np.argsort(~taken, axis=1, kind="stable")[:, :count]  # what is not 0 comes first
-    factors = np.take_along_axis(shares, order, axis=1)
-    order = np.where(factors == 0, order[:, :1], order)  # no look at a pixel that has no share
-    return list(zip(order.T, factors.T, strict=True))
+    places = np.argsort(~taken, axis=1, kind="stable")[:, :count]  # what is not 0 comes first
+    factors = np.take_along_axis(shares, places, axis=1)
+    places = np.where(factors == 0, places[:, :1], places)  # no look at a pixel that has no share
+    return np.ascontiguousarray(places.T), np.ascontiguousarray(factors.T)
