@@ -54,7 +54,7 @@ def _backward_reference(dy, x, gamma, epsilon):
 @compiled
 def _moments(x, begin, end, epsilon):
     """Mean and rate of a row; four sums side by side, as each waits for its last addition."""
-    a, b, c, d = 0.0, 0.0, 0.0, 0.0
+    a = b = c = d = np.float64(0)
     at, size = begin, np.float64(end - begin)
     while at + np.uint64(4) <= end:
         a += x[at]
@@ -66,7 +66,7 @@ def _moments(x, begin, end, epsilon):
         a += x[at]
         at += np.uint64(1)
     mean = ((a + b) + (c + d)) / size
-    a, b, c, d = 0.0, 0.0, 0.0, 0.0
+    a = b = c = d = np.float64(0)
     at = begin
     while at + np.uint64(4) <= end:
         a += (x[at] - mean) ** 2
@@ -83,7 +83,7 @@ def _moments(x, begin, end, epsilon):
 @compiled
 def _products(dy, x, begin, gamma, mean):
     """The sums of g and of g * (x - mean) over a row, two of each side by side."""
-    a, b, c, d = 0.0, 0.0, 0.0, 0.0
+    a = b = c = d = np.float64(0)
     k, size = np.uint64(0), np.uint64(gamma.size)
     while k + np.uint64(2) <= size:
         one, two = k, k + np.uint64(1)
