@@ -24,10 +24,12 @@ if TYPE_CHECKING:  # for editors and mypy; at run time __getattr__ does the same
         conv2d,
         conv_pool,
         dropout,
+        layer_norm,
         matmul,
         max_pool2d,
         normal_cdf,
         relu,
+        resize,
         rmsprop,
         rows,
         sgd,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:  # for editors and mypy; at run time __getattr__ does the same
         softmax,
         softmax_cross_entropy,
         sum_rows,
+        warp,
     )
 
 FAMILIES = (
@@ -47,10 +50,12 @@ FAMILIES = (
     "conv2d",
     "conv_pool",
     "dropout",
+    "layer_norm",
     "matmul",
     "max_pool2d",
     "normal_cdf",
     "relu",
+    "resize",
     "rmsprop",
     "rows",
     "sgd",
@@ -58,6 +63,7 @@ FAMILIES = (
     "softmax",
     "softmax_cross_entropy",
     "sum_rows",
+    "warp",
 )
 
 __all__ = [
@@ -76,10 +82,12 @@ __all__ = [
     "dropout",
     "empty",
     "is_gpu_array",
+    "layer_norm",
     "matmul",
     "max_pool2d",
     "normal_cdf",
     "relu",
+    "resize",
     "rmsprop",
     "rows",
     "sgd",
@@ -87,6 +95,7 @@ __all__ = [
     "softmax",
     "softmax_cross_entropy",
     "sum_rows",
+    "warp",
     "without_gpu_version",
     "zeros",
 ]

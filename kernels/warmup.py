@@ -90,6 +90,9 @@ def _normalization(dtype: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
     yield "batch_norm.normalize", (x, *line)
     yield "batch_norm.sums", (x, x, *line)
     yield "batch_norm.input_grad", (x, x, *line, np.zeros((3, 8)))
+    rows, gamma = np.zeros((4, FEW), dtype), np.zeros(FEW, dtype)
+    yield "layer_norm.forward", (rows, gamma, gamma, 0.001)
+    yield "layer_norm.backward", (rows, rows, gamma, 0.001)
 
 
 def _pooling(dtype: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
@@ -135,3 +138,6 @@ def _input(dtype: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
     tables = np.zeros((2, 4), np.intp), np.zeros((2, 4), np.intp)
     yield "augment.gather", (np.zeros((2, 4, 4, 3), dtype), *tables, 0.0)
     yield "augment.scatter", (np.zeros((2, 4, 4, 3), dtype), *tables, (2, 4, 4, 3))
+    yield "resize.along", (np.zeros((2, 4, 4, 3), dtype), tables[0], np.zeros((2, 4)), 1)
+    yield "warp.gather", (np.zeros((2, 4, 4, 3), dtype), np.zeros((2, 6)), True, "reflect", 0.0)
+    yield "warp.scatter", (np.zeros((2, 4, 4, 3), dtype), np.zeros((2, 6)), True, "reflect")

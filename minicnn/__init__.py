@@ -10,6 +10,7 @@ Tensor([2. 4.])
 from minicnn import (
     activations,
     callbacks,
+    constraints,
     datasets,
     initializers,
     layers,
@@ -41,6 +42,7 @@ __all__ = [
     "activations",
     "callbacks",
     "check_gradient",
+    "constraints",
     "datasets",
     "floatx",
     "get_device",

@@ -390,12 +390,20 @@ DISTRIBUTIONS: dict[str, Callable[[tuple[int, ...], np.random.Generator], Array]
     "uniform": lambda shape, generator: generator.uniform(-math.sqrt(3), math.sqrt(3), shape),
 }  # each of variance 1
 
+# Keras has the classes in small letters, too
+zeros, ones, constant, identity, orthogonal = Zeros, Ones, Constant, Identity, Orthogonal
+random_normal, random_uniform, truncated_normal = RandomNormal, RandomUniform, TruncatedNormal
+glorot_normal, glorot_uniform, variance_scaling = GlorotNormal, GlorotUniform, VarianceScaling
+he_normal, he_uniform, lecun_normal, lecun_uniform = HeNormal, HeUniform, LecunNormal, LecunUniform
+
 INITIALIZERS: dict[str, type[Initializer]] = {
     **by_name(Zeros, Ones, Constant, Identity),
     **by_name(RandomNormal, TruncatedNormal, RandomUniform, VarianceScaling, Orthogonal),
     **by_name(GlorotUniform, GlorotNormal, HeUniform, HeNormal, LecunUniform, LecunNormal),
     "normal": RandomNormal,
     "uniform": RandomUniform,
+    "IdentityInitializer": Identity,
+    "OrthogonalInitializer": Orthogonal,
 }
 
 

@@ -58,6 +58,7 @@ def _little_cnn(x, weight, bias, dense):
 _a, _b = _distinct(2, 12).reshape(2, 2, 6)  # two arrays that are equal nowhere
 MASK = _rng.random((2, 3)) < 0.5
 SOFT_LABELS = _probabilities(3, 4)
+TRANSFORMS = _normal(2, 6)
 WEIGHTS = _positive(3, 4)  # rows that do not add up to 1
 
 CASES = {
@@ -128,6 +129,14 @@ CASES = {
     # pixels
     "gather_pixels": (
         lambda x: ops.gather_pixels(x, [[2, 0], [1, 1]], [[0, -1, 3, 3], [2, 1, 0, -1]], 0.5),
+        _normal(2, 3, 4, 2),
+    ),
+    "resize": (lambda x: ops.resize(x, (5, 3)), _normal(2, 3, 4, 2)),
+    "resize, nearest": (lambda x: ops.resize(x, (2, 6), "nearest"), _normal(2, 3, 4, 2)),
+    "resize, antialias": (lambda x: ops.resize(x, (2, 3), antialias=True), _normal(1, 7, 5, 2)),
+    "warp": (lambda x: ops.warp(x, TRANSFORMS, fill_value=0.5), _normal(2, 3, 4, 2)),
+    "warp, nearest": (
+        lambda x: ops.warp(x, TRANSFORMS, "nearest", fill_mode="reflect"),
         _normal(2, 3, 4, 2),
     ),
     # reductions
@@ -213,6 +222,24 @@ CASES = {
         _normal(3, 3, 2, 3),
         _normal(3),
     ),
+    "conv2d_transpose": (
+        lambda x, weight, bias: ops.conv2d_transpose(x, weight, bias, activation="relu"),
+        _normal(2, 3, 2, 2),
+        _normal(3, 2, 3, 2),
+        _normal(3),
+    ),
+    "conv2d_transpose, same": (
+        lambda x, weight: ops.conv2d_transpose(x, weight, strides=(2, 3), padding="same"),
+        _normal(2, 3, 2, 2),
+        _normal(3, 2, 2, 2),
+    ),
+    "conv2d_transpose, output_padding": (
+        lambda x, weight: ops.conv2d_transpose(
+            x, weight, strides=2, output_padding=1, activation="relu"
+        ),
+        _normal(1, 3, 2, 2),
+        _normal(3, 2, 2, 2),
+    ),
     "max_pool2d": (ops.max_pool2d, _distinct(2, 4, 5, 3)),
     "max_pool2d, overlapping": (
         lambda x: ops.max_pool2d(x, 3, strides=2, padding="same"),
@@ -234,6 +261,24 @@ CASES = {
         _normal(3, 2, 2, 5),
         _off_zero(5),
         _normal(5),
+    ),
+    "layer_norm": (
+        lambda x, gamma, beta: ops.layer_norm(x, gamma, beta, epsilon=0.1),
+        _normal(3, 5),
+        _normal(5),
+        _normal(5),
+    ),
+    "layer_norm, of axes": (
+        lambda x, gamma, beta: ops.layer_norm(x, gamma, beta, axis=(3, 1), epsilon=0.1),
+        _normal(2, 3, 2, 2),
+        _normal(2, 3),
+        _normal(2, 3),
+    ),
+    "group_norm": (
+        lambda x, gamma, beta: ops.group_norm(x, gamma, beta, groups=2, epsilon=0.1),
+        _normal(2, 2, 2, 4),
+        _normal(4),
+        _normal(4),
     ),
     "normalize": (
         ops.normalize,

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cases import CASES, LABELS, MASK, SOFT_LABELS, WEIGHTS
+from cases import CASES, LABELS, MASK, SOFT_LABELS, TRANSFORMS, WEIGHTS
 
 from minicnn.autograd import Tensor, grad
 
@@ -67,6 +67,29 @@ def _cross_entropy(x, labels=LABELS, **settings):
 def _batch_norm(x, gamma, beta):
     rows = F.batch_norm(x.reshape(-1, x.shape[-1]), None, None, gamma, beta, training=True, eps=0.1)
     return rows.reshape(x.shape)
+
+
+def _layer_norm_of_axes(x, gamma, beta):
+    y = F.layer_norm(x.permute(0, 2, 3, 1), gamma.shape, gamma, beta, 0.1)
+    return y.permute(0, 3, 1, 2)
+
+
+def _transposed(x, weight, bias=None, strides=1, added=(0, 0, 0, 0)):
+    y = F.conv_transpose2d(_nchw(x), weight.permute(3, 2, 0, 1), bias, strides)
+    return _nhwc(F.pad(y, added))  # left, right, top, bottom; negative ones cut off
+
+
+def _resized(x, size, **settings):
+    return _nhwc(F.interpolate(_nchw(x), size, **settings))
+
+
+def _warped(x, mode, padding_mode):
+    _, H, W, _ = x.shape
+    a = torch.tensor(TRANSFORMS)[:, :, None, None]
+    i, j = torch.arange(H)[:, None], torch.arange(W)
+    w, h = a[:, 0] * j + a[:, 1] * i + a[:, 2], a[:, 3] * j + a[:, 4] * i + a[:, 5]
+    grid = torch.stack([(2 * w + 1) / W - 1, (2 * h + 1) / H - 1], dim=-1)
+    return _nhwc(F.grid_sample(_nchw(x), grid, mode, padding_mode, align_corners=False))
 
 
 def _normalize(x, mean, variance, gamma, beta):
@@ -181,6 +204,21 @@ IN_TORCH = {
     "batch_norm": _batch_norm,
     "batch_norm, of rows": _batch_norm,
     "batch_norm, relu": lambda *given: _batch_norm(*given).relu(),
+    "layer_norm": lambda x, gamma, beta: F.layer_norm(x, (5,), gamma, beta, 0.1),
+    "layer_norm, of axes": _layer_norm_of_axes,
+    "group_norm": lambda x, *line: _nhwc(F.group_norm(_nchw(x), 2, *line, 0.1)),
+    "conv2d_transpose": lambda *given: _transposed(*given).relu(),
+    "conv2d_transpose, same": lambda x, weight: _transposed(
+        x, weight, strides=(2, 3), added=(0, 1, 0, -1)
+    ),
+    "conv2d_transpose, output_padding": lambda x, weight: _transposed(
+        x, weight, strides=2, added=(0, 1, 0, 1)
+    ).relu(),
+    "resize": lambda x: _resized(x, (5, 3), mode="bilinear"),
+    "resize, nearest": lambda x: _resized(x, (2, 6), mode="nearest-exact"),
+    "resize, antialias": lambda x: _resized(x, (2, 3), mode="bilinear", antialias=True),
+    "warp": lambda x: _warped(x - 0.5, "bilinear", "zeros") + 0.5,
+    "warp, nearest": lambda x: _warped(x, "nearest", "reflection"),
     "normalize": _normalize,
     "normalize, relu": lambda *given: _normalize(*given).relu(),
     "gather_pixels": _gathered_pixels,

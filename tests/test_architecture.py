@@ -16,6 +16,7 @@ FLOORS = [  # from the cellar to the roof; modules of one line share a floor
     ["minicnn.ops"],
     ["minicnn.gradcheck", "minicnn.pairing", "minicnn.flat"],
     ["minicnn.activations", "minicnn.initializers", "minicnn.regularizers", "minicnn.optimizer"],
+    ["minicnn.constraints"],
     ["minicnn.crossentropy"],
     ["minicnn.losses", "minicnn.metrics", "minicnn.optimizers"],
     ["minicnn.layers", "minicnn.datasets", "minicnn.utils"],

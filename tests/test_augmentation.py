@@ -9,7 +9,7 @@ import pytest
 from minicnn import layers, ops
 from minicnn.autograd import Tensor, grad
 from minicnn.models import Sequential
-from minicnn.ops.pixels import FILL_MODES
+from minicnn.ops.warp import FILL_MODES
 from minicnn.random import set_seed
 
 rng = np.random.default_rng(0)
@@ -18,6 +18,10 @@ LAYERS = {
     "flip": lambda **settings: layers.RandomFlip(**settings),
     "crop": lambda **settings: layers.RandomCrop(4, 3, **settings),
     "translation": lambda **settings: layers.RandomTranslation(0.3, 0.3, **settings),
+    "rotation": lambda **settings: layers.RandomRotation(0.2, **settings),
+    "zoom": lambda **settings: layers.RandomZoom(0.3, (-0.2, 0.4), **settings),
+    "contrast": lambda **settings: layers.RandomContrast(0.3, (-5, 5), **settings),
+    "brightness": lambda **settings: layers.RandomBrightness(0.2, (-5, 5), **settings),
 }
 
 
@@ -51,9 +55,9 @@ def test_every_call_draws_anew(make):
     assert not np.array_equal(layer(IMAGES).numpy(), layer(IMAGES).numpy())
 
 
-@pytest.mark.parametrize("make", [LAYERS["flip"], LAYERS["translation"]], ids=["flip", "moved"])
-def test_images_stay_as_they_are_outside_of_training(make):
-    layer = make()
+@pytest.mark.parametrize("name", [name for name in LAYERS if name != "crop"])
+def test_images_stay_as_they_are_outside_of_training(name):
+    layer = LAYERS[name]()
     np.testing.assert_array_equal(layer(IMAGES, training=False).numpy(), IMAGES)
     model = Sequential([layers.Input(IMAGES.shape[1:]), layer])
     np.testing.assert_array_equal(model(IMAGES).numpy(), IMAGES)
@@ -138,10 +142,11 @@ def test_the_shape_of_a_crop_is_foretold():
     assert layer.compute_output_shape((None, None, 5, 2)) == (None, 4, 3, 2)
 
 
-@pytest.mark.parametrize("size", [(7, 3), (4, 6)])
-def test_images_that_are_smaller_than_the_crop_are_refused(size):
-    with pytest.raises(ValueError, match=r"cannot cut \d x \d pixels out of images of 6 x 5"):
-        layers.RandomCrop(*size)(IMAGES)
+@pytest.mark.parametrize("training", [True, False])
+def test_of_images_that_are_smaller_than_the_crop_the_middle_is_enlarged(training):
+    enlarged = layers.RandomCrop(12, 4)(IMAGES, training=training).numpy()
+    wanted = ops.resize(Tensor(IMAGES[:, :, 1:3]), (12, 4)).numpy()
+    np.testing.assert_array_equal(enlarged, wanted)
 
 
 def test_a_crop_has_a_size():
@@ -206,6 +211,128 @@ def test_a_translation_returns_gradients_to_where_the_pixels_came_from():
     layer = layers.RandomTranslation(0, (0.4, 0.4), "reflect")
     (dx,) = grad(ops.sum(layer(x) * Tensor(RAMP + 1)), [x])
     assert dx.numpy().ravel().tolist() == [2 + 3, 1 + 4, 5, 0, 0]
+
+
+# --- RandomRotation and RandomZoom
+
+
+def pixels(*rows):
+    return np.array(rows, np.float32)[None, ..., None]
+
+
+def test_a_quarter_turn_goes_counter_clockwise():
+    y = layers.RandomRotation((0.25, 0.25))(pixels([1, 2, 3], [4, 5, 6], [7, 8, 9]))
+    np.testing.assert_allclose(y.numpy()[0, ..., 0], [[3, 6, 9], [2, 5, 8], [1, 4, 7]], atol=1e-5)
+
+
+def test_every_image_is_turned_by_an_angle_of_its_own():
+    x = np.tile(np.arange(101, dtype=np.float32)[:, None] - 50, (400, 1, 101))[..., None]
+    y = layers.RandomRotation((-0.05, 0.1), seed=0)(x).numpy()
+    angles = np.arcsin(y[:, 50, 60, 0] / 10) / (2 * np.pi)  # the slope along a row is their sine
+    assert -0.0501 < angles.min() < -0.048 and 0.098 < angles.max() < 0.1001
+
+
+def test_positive_zooms_show_more_than_the_image_and_negative_ones_less():
+    out = layers.RandomZoom((1.0, 1.0), fill_mode="constant", fill_value=9)
+    y = out(pixels([0, 0, 0], [0, 1, 0], [0, 0, 0]))
+    np.testing.assert_array_equal(y.numpy()[0, ..., 0], [[9, 9, 9], [9, 1, 9], [9, 9, 9]])
+    y = layers.RandomZoom((0, 0), (-0.5, -0.5))(RAMP)
+    assert y.numpy().ravel().tolist() == [1, 1.5, 2, 2.5, 3]
+
+
+def test_without_a_width_factor_proportions_are_kept():
+    x = np.add.outer(np.arange(21.0), np.arange(21.0) * 100)[None, ..., None]  # row + 100 * column
+    layer = layers.RandomZoom((-0.5, 0), seed=0, dtype="float64")
+    y = layer(np.tile(x, (50, 1, 1, 1))).numpy()[..., 0] - 1010
+    assert 0.5 <= y[:, 11, 10].min() < 0.53 and 0.97 < y[:, 11, 10].max() <= 1
+    np.testing.assert_allclose(y[:, 10, 11], 100 * y[:, 11, 10])
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: layers.RandomRotation(1.5), ValueError, "RandomRotation: factor must be from -1"),
+        (
+            lambda: layers.RandomRotation("0.1"),
+            TypeError,
+            "RandomRotation: factor must be a number",
+        ),
+        (
+            lambda: layers.RandomRotation(0.1, "mirror"),
+            ValueError,
+            "RandomRotation: fill_mode must be 'reflect' or",
+        ),
+        (
+            lambda: layers.RandomZoom(0.1, (-1, 0)),
+            ValueError,
+            "RandomZoom: width_factor must be above -1, where nothing of the image would be left",
+        ),
+        (
+            lambda: layers.RandomContrast(1.5),
+            ValueError,
+            "RandomContrast: factor must be from 0 to",
+        ),
+        (
+            lambda: layers.RandomBrightness(0.1, 255),
+            ValueError,
+            r"RandomBrightness: value_range must be a pair of numbers, as \(0, 255\), but is 255",
+        ),
+        (
+            lambda: layers.RandomContrast(0.1, (1, 1)),
+            ValueError,
+            r"RandomContrast: value_range=\(1, 1\) leaves no room between its ends",
+        ),
+        (
+            lambda: layers.RandomContrast(0.1, (0, "1")),
+            TypeError,
+            "RandomContrast: value_range must be a number, but is '1'",
+        ),
+    ],
+)
+def test_bad_settings_are_refused(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+# --- RandomContrast and RandomBrightness
+
+
+def test_contrast_moves_each_image_away_from_its_mean_or_towards_it():
+    x = np.tile(pixels([100, 140], [60, 100]), (400, 1, 1, 1))
+    y = layers.RandomContrast(0.5, seed=0)(x).numpy()
+    np.testing.assert_allclose(y.mean(axis=(1, 2)), 100, rtol=1e-5)
+    factors = (y[:, 0, 1, 0] - 100) / 40
+    np.testing.assert_allclose(y[:, 1, 0, 0], 100 - 40 * factors, rtol=1e-5)
+    assert 0.5 <= factors.min() < 0.51 and 1.49 < factors.max() <= 1.5
+    factors = (layers.RandomContrast((0.1, 0.7), seed=0)(x).numpy()[:, 0, 1, 0] - 100) / 40
+    assert 0.9 <= factors.min() < 0.91 and 1.69 < factors.max() <= 1.7
+
+
+def test_contrast_takes_the_mean_of_each_channel():
+    x = rng.random((5, 3, 4, 2), np.float32) * [100, 200]
+    y = layers.RandomContrast(0.2, (-1000, 1000))(x).numpy()
+    np.testing.assert_allclose(y.mean(axis=(1, 2)), x.mean(axis=(1, 2)), rtol=1e-4)
+
+
+def test_brightness_is_a_fraction_of_the_range_for_each_image():
+    x = np.full((400, 1, 1, 1), 0.5, np.float32)
+    changes = layers.RandomBrightness((-0.1, 0.3), (0, 2), seed=0)(x).numpy().ravel() - 0.5
+    assert -0.2 <= changes.min() < -0.19 and 0.59 < changes.max() <= 0.6001
+
+
+@pytest.mark.parametrize("make", [layers.RandomBrightness, layers.RandomContrast])
+def test_what_leaves_the_range_is_cut_off(make):
+    y = make(1.0, (0, 1), seed=0)(rng.random((20, 5, 5, 1), np.float32)).numpy()
+    assert y.min() == 0 and y.max() == 1
+
+
+@pytest.mark.parametrize("make", [layers.RandomBrightness, layers.RandomContrast])
+@pytest.mark.parametrize(("factor", "value_range"), [(255, (0, 1)), (1, (0, 255))])
+def test_a_range_that_cannot_be_meant_is_noticed_once(make, factor, value_range):
+    layer, x = make(0.2, value_range), factor * rng.random((3, 5, 5, 1), np.float32)
+    with pytest.warns(UserWarning, match=r"\[MC033\]: value_range=.* does not fit images whose"):
+        layer(x)
+    layer(x)
 
 
 # --- Keras, where its random numbers leave it no choice

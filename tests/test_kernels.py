@@ -287,6 +287,9 @@ PLACES = (  # rows (N, I) and columns (N, J) of images of 4 x 5 pixels; -1 is ou
 )
 
 
+TRANSFORMS = np.array([[0.7, -0.8, 1.5, 0.6, 0.9, -2.25], [1.5, 0.25, -9.5, 0.25, -2.5, 11.75]])
+
+
 def simple():
     """Arguments of the other kernels of this file's kind."""
     return {
@@ -301,6 +304,16 @@ def simple():
         "rows.gather": (normal(1, 9, 4, 3), np.array([8, 0, 3, 3]), "float32"),
         "augment.gather": (normal(1, 2, 4, 5, 3), *PLACES, 0.5),
         "augment.scatter": (normal(2, 2, 3, 6, 3), *PLACES, (2, 4, 5, 3)),
+        "warp.gather": (normal(1, 2, 4, 5, 3), TRANSFORMS, True, "constant", 0.5),
+        "warp.scatter": (normal(2, 2, 4, 5, 3), TRANSFORMS, True, "reflect"),
+        "layer_norm.forward": (normal(1, 45, 37), normal(2, 37), normal(3, 37), 0.001),
+        "layer_norm.backward": (normal(1, 45, 37), normal(2, 45, 37), normal(3, 37), 0.001),
+        "resize.along": (
+            normal(1, 2, 4, 5, 3),
+            np.array([[0, 3, 3], [2, 1, 0]]),
+            normal(2, 2, 3),
+            1,
+        ),
     }
 
 
@@ -374,6 +387,64 @@ def test_copied_pixels_give_their_gradients_back():
     y = kernels.augment.gather(x, *PLACES, 0.0)
     dx = kernels.augment.scatter(dy, *PLACES, x.shape)
     np.testing.assert_allclose(np.vdot(y, dy), np.vdot(x, dx))
+
+
+@pytest.mark.parametrize("fill_mode", kernels.warp.FILL_MODES)
+@pytest.mark.parametrize("bilinear", [True, False], ids=["bilinear", "nearest"])
+def test_warped_images_agree_with_the_reference_and_give_their_gradients_back(bilinear, fill_mode):
+    x, dy, settings = normal(1, 2, 4, 5, 3), normal(2, 2, 4, 5, 3), (bilinear, fill_mode)
+    y = kernels.warp.gather(x, TRANSFORMS, *settings, 0.0)
+    dx = kernels.warp.scatter(dy, TRANSFORMS, *settings)
+    np.testing.assert_allclose(np.vdot(y, dy), np.vdot(x, dx))
+    for fill in (0.0, 0.5):
+        filled = kernels.warp.gather(x, TRANSFORMS, *settings, fill)
+        wanted = kernels.warp.gather.reference(x, TRANSFORMS, *settings, fill)
+        np.testing.assert_allclose(filled, wanted, atol=1e-13)
+    np.testing.assert_allclose(
+        dx, kernels.warp.scatter.reference(dy, TRANSFORMS, *settings), atol=1e-13
+    )
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (1, 1), (3, 2), (2, 50_001), (5_000, 9)])
+def test_layer_norm_of_any_size(shape):
+    x, dy, gamma, beta = (normal(k, *shape[k // 2 :]) for k in range(4))
+    layer_norm = kernels.layer_norm
+    y = layer_norm.forward(x, gamma, beta, 0.01)
+    np.testing.assert_allclose(y, layer_norm.forward.reference(x, gamma, beta, 0.01), atol=1e-11)
+    args = dy, x, gamma, 0.01
+    for one, other in zip(
+        layer_norm.backward(*args), layer_norm.backward.reference(*args), strict=True
+    ):
+        np.testing.assert_allclose(one, other, atol=1e-10)
+
+
+def test_layer_norm_of_numbers_far_from_0_keeps_their_digits():
+    x = (1e4 + normal(1, 3, 500)).astype(np.float32)
+    one, zero = np.ones(500, np.float32), np.zeros(500, np.float32)
+    y = kernels.layer_norm.forward(x, one, zero, 1e-3)
+    np.testing.assert_allclose(y, kernels.layer_norm.forward.reference(x, one, zero, 1e-3), 1e-5)
+
+
+def test_sums_of_layer_norm_are_the_same_for_any_number_of_threads():
+    args = normal(1, 5_000, 9), normal(2, 5_000, 9), normal(3, 9), 0.01
+    threads = numba.get_num_threads()
+    _, both = kernels.layer_norm.backward(*args)
+    numba.set_num_threads(1)
+    try:
+        _, one = kernels.layer_norm.backward(*args)
+    finally:
+        numba.set_num_threads(threads)
+    np.testing.assert_array_equal(both, one)
+
+
+@pytest.mark.parametrize("shape", [(0, 4, 5, 3), (2, 4, 5, 0), (1, 4, 1, 1), (3, 4, 9, 20)])
+@pytest.mark.parametrize("axis", [1, 2, 3])
+def test_sums_along_any_axis_of_images_of_any_size(shape, axis):
+    x, new = np.moveaxis(normal(1, *shape), 1, axis), 6
+    args = np.ascontiguousarray(x), np.random.default_rng(0).integers(0, 4, (3, new))
+    args = *args, normal(2, 3, new), axis
+    wanted = kernels.resize.along.reference(*args)
+    np.testing.assert_allclose(kernels.resize.along(*args), wanted, atol=1e-13)
 
 
 @pytest.mark.parametrize("size", [0, 1, 7, 100_000])

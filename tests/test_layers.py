@@ -8,30 +8,51 @@ import pytest
 
 from minicnn import layers, ops
 from minicnn.autograd import Tensor, grad
+from minicnn.constraints import NonNeg
 from minicnn.layers import (
     ELU,
     Activation,
+    AlphaDropout,
     AveragePooling2D,
     BatchNormalization,
+    CenterCrop,
     Conv2D,
+    Conv2DTranspose,
+    Cropping2D,
     Dense,
     DepthwiseConv2D,
     Dropout,
     Flatten,
+    GaussianDropout,
+    GaussianNoise,
     GlobalAveragePooling2D,
     GlobalMaxPooling2D,
+    GroupNormalization,
     Input,
     InputLayer,
     Layer,
+    LayerNormalization,
     LeakyReLU,
     MaxPooling2D,
+    Normalization,
+    Permute,
+    PReLU,
+    RandomBrightness,
+    RandomContrast,
     RandomCrop,
     RandomFlip,
+    RandomRotation,
     RandomTranslation,
+    RandomZoom,
     ReLU,
+    RepeatVector,
+    Rescaling,
     Reshape,
+    Resizing,
     SeparableConv2D,
     Softmax,
+    SpatialDropout2D,
+    UpSampling2D,
     ZeroPadding2D,
 )
 from minicnn.layers.names import reset_names
@@ -113,6 +134,48 @@ CASES = {
     "dropout": (lambda **k: Dropout(0.5, **k), IMAGES, IMAGES, 0),
     "random flip": (lambda **k: RandomFlip(seed=1, **k), IMAGES, IMAGES, 0),
     "random crop": (lambda **k: RandomCrop(5, 3, seed=1, **k), IMAGES, (2, 5, 3, 4), 0),
+    "transposed": (lambda **k: Conv2DTranspose(3, 3, **k), IMAGES, (2, 9, 8, 3), 111),
+    "transposed same": (
+        lambda **k: Conv2DTranspose(3, (4, 2), (2, 3), "same", activation="relu", **k),
+        IMAGES,
+        (2, 14, 18, 3),
+        99,
+    ),
+    "layer normalization": (lambda **k: LayerNormalization(**k), IMAGES, IMAGES, 8),
+    "layer normalization of images": (
+        lambda **k: LayerNormalization(axis=[1, 2, 3], scale=False, **k),
+        IMAGES,
+        IMAGES,
+        168,
+    ),
+    "group normalization": (lambda **k: GroupNormalization(2, **k), IMAGES, IMAGES, 8),
+    "prelu": (lambda **k: PReLU("ones", shared_axes=[1, 2], **k), IMAGES, IMAGES, 4),
+    "permute": (lambda **k: Permute((3, 1, 2), **k), IMAGES, (2, 4, 7, 6), 0),
+    "repeat vector": (lambda **k: RepeatVector(3, **k), (2, 5), (2, 3, 5), 0),
+    "cropping": (lambda **k: Cropping2D(((1, 2), (0, 1)), **k), IMAGES, (2, 4, 5, 4), 0),
+    "up sampling": (lambda **k: UpSampling2D((2, 3), **k), IMAGES, (2, 14, 18, 4), 0),
+    "resizing": (lambda **k: Resizing(5, 9, **k), IMAGES, (2, 5, 9, 4), 0),
+    "center crop": (lambda **k: CenterCrop(5, 3, **k), IMAGES, (2, 5, 3, 4), 0),
+    "rescaling": (lambda **k: Rescaling(2.0, -1.0, **k), IMAGES, IMAGES, 0),
+    "normalization": (lambda **k: Normalization(mean=1, variance=4, **k), IMAGES, IMAGES, 0),
+    "spatial dropout": (lambda **k: SpatialDropout2D(0.5, **k), IMAGES, IMAGES, 0),
+    "gaussian noise": (lambda **k: GaussianNoise(0.5, **k), IMAGES, IMAGES, 0),
+    "gaussian dropout": (lambda **k: GaussianDropout(0.5, **k), IMAGES, IMAGES, 0),
+    "alpha dropout": (lambda **k: AlphaDropout(0.5, **k), IMAGES, IMAGES, 0),
+    "random rotation": (lambda **k: RandomRotation(0.1, seed=1, **k), IMAGES, IMAGES, 0),
+    "random zoom": (lambda **k: RandomZoom(0.1, seed=1, **k), IMAGES, IMAGES, 0),
+    "random contrast": (
+        lambda **k: RandomContrast(0.1, (-100, 200), seed=1, **k),
+        IMAGES,
+        IMAGES,
+        0,
+    ),
+    "random brightness": (
+        lambda **k: RandomBrightness(0.1, (-100, 200), seed=1, **k),
+        IMAGES,
+        IMAGES,
+        0,
+    ),
     "random translation": (
         lambda **k: RandomTranslation(0.3, (0.1, 0.2), seed=1, **k),
         IMAGES,
@@ -278,6 +341,7 @@ def test_aliases_are_the_same_classes():
     assert layers.GlobalMaxPool2D is GlobalMaxPooling2D
     assert layers.Convolution2D is Conv2D
     assert layers.SeparableConvolution2D is SeparableConv2D
+    assert layers.Convolution2DTranspose is Conv2DTranspose
 
 
 # -- weights
@@ -460,9 +524,12 @@ def test_constraint_is_kept_with_the_weight():
     assert layer.bias.constraint is None
 
 
-def test_constraint_must_be_a_function():
-    with pytest.raises(TypeError, match="Conv2D: kernel_constraint must be a function.*'max_norm'"):
-        Conv2D(1, 1, kernel_constraint="max_norm")
+def test_constraint_is_found_by_name():
+    assert isinstance(Conv2D(1, 1, kernel_constraint="non_neg").kernel_constraint, NonNeg)
+    with pytest.raises(ValueError, match="unknown constraint 'maxnorm'. Did you mean 'MaxNorm'"):
+        Conv2D(1, 1, kernel_constraint="maxnorm")
+    with pytest.raises(TypeError, match="Conv2D: kernel_constraint must be the name of.* is 2"):
+        Conv2D(1, 1, kernel_constraint=2)
 
 
 # -- layers of one's own
@@ -825,10 +892,10 @@ def test_depthwise_and_separable_check_their_settings(settings, match):
 def test_depthwise_and_separable_check_kinds():
     with pytest.raises(TypeError, match="DepthwiseConv2D: use_bias must be True or False"):
         DepthwiseConv2D(3, use_bias="yes")
-    with pytest.raises(TypeError, match="DepthwiseConv2D: depthwise_constraint must be a function"):
-        DepthwiseConv2D(3, depthwise_constraint="max_norm")
-    with pytest.raises(TypeError, match="SeparableConv2D: pointwise_constraint must be a function"):
-        SeparableConv2D(3, 3, pointwise_constraint="max_norm")
+    with pytest.raises(TypeError, match="DepthwiseConv2D: depthwise_constraint must be the name"):
+        DepthwiseConv2D(3, depthwise_constraint=2)
+    with pytest.raises(TypeError, match="SeparableConv2D: pointwise_constraint must be the name"):
+        SeparableConv2D(3, 3, pointwise_constraint=2)
     with pytest.raises(ValueError, match="SeparableConv2D: filters must be an integer of at least"):
         SeparableConv2D(0, 3)
 

@@ -5,7 +5,6 @@ import pytest
 
 from minicnn import ops
 from minicnn.autograd import Tensor
-from minicnn.ops.pixels import places_beyond
 
 
 def zeros(*shape):
@@ -265,10 +264,99 @@ MESSAGES = {
         IndexError,
         r"gather_pixels: columns names number 4, but x has only 4, counted from 0\.",
     ),
-    "places_beyond, an unknown word": (
-        lambda: places_beyond(np.arange(3), 3, "mirror"),
+    "warp, no images": (
+        lambda: ops.warp(zeros(2, 3), np.zeros((2, 6))),
         ValueError,
-        r"unknown fill_mode 'mirror'\..* Known are: constant, nearest, reflect, wrap",
+        r"warp: wants images, \(N, H, W, C\), but got shape \(2, 3\)\.",
+    ),
+    "warp, transforms for another batch": (
+        lambda: ops.warp(zeros(2, 3, 3, 1), np.zeros((1, 6))),
+        ValueError,
+        r"warp: wants six numbers for each of 2 images, but transforms has shape \(1, 6\)\.",
+    ),
+    "warp, an unknown word": (
+        lambda: ops.warp(zeros(2, 3, 3, 1), np.zeros((2, 6)), fill_mode="reflct"),
+        ValueError,
+        r"warp: fill_mode must be one of .*, but is 'reflct'\. Did you mean 'reflect'\?",
+    ),
+    "warp, another unknown word": (
+        lambda: ops.warp(zeros(2, 3, 3, 1), np.zeros((2, 6)), "cubic"),
+        ValueError,
+        r"warp: interpolation must be one of bilinear, nearest, but is 'cubic'\.",
+    ),
+    "resize, no images": (
+        lambda: ops.resize(zeros(2, 3), (2, 2)),
+        ValueError,
+        r"resize: wants images, \(N, H, W, C\), but got shape \(2, 3\)\.",
+    ),
+    "resize, to nothing": (
+        lambda: ops.resize(zeros(1, 2, 3, 1), (2, 0)),
+        ValueError,
+        r"resize: size must be \(rows, columns\), from 1 on, but is \(2, 0\)\.",
+    ),
+    "resize, an unknown method": (
+        lambda: ops.resize(zeros(1, 2, 3, 1), (2, 2), "nearst"),
+        ValueError,
+        r"resize: method must be one of .*, but is 'nearst'\. Did you mean 'nearest'\?",
+    ),
+    "layer_norm, all axes": (
+        lambda: ops.layer_norm(zeros(2, 3), zeros(2, 3), zeros(2, 3), (0, 1)),
+        ValueError,
+        r"layer_norm: wants numbers along axes \(0, 1\) and another axis beside them",
+    ),
+    "layer_norm, shapes": (
+        lambda: ops.layer_norm(zeros(2, 3), zeros(3), zeros(2)),
+        ValueError,
+        r"layer_norm: beta has shape \(2,\), but x of shape \(2, 3\) wants \(3,\)\.",
+    ),
+    "layer_norm, dtypes": (
+        lambda: ops.layer_norm(zeros(2, 3), Tensor(np.ones(3, np.float32)), zeros(3)),
+        TypeError,
+        r"layer_norm: gamma is float32, but x is float64\. Convert one\.",
+    ),
+    "group_norm, groups": (
+        lambda: ops.group_norm(zeros(2, 3), zeros(3), zeros(3), 2),
+        ValueError,
+        r"group_norm: the 3 channels of x, .* cannot be divided into 2 equal groups\.",
+    ),
+    "conv2d_transpose, shapes": (
+        lambda: ops.conv2d_transpose(zeros(1, 4, 4, 2), zeros(3, 3, 2, 5)),
+        ValueError,
+        r"conv2d_transpose: wants x \(N, I, J, C\) and weight \(P, Q, F, C\), but their shapes",
+    ),
+    "conv2d_transpose, bias": (
+        lambda: ops.conv2d_transpose(zeros(1, 4, 4, 2), zeros(3, 3, 5, 2), zeros(2)),
+        ValueError,
+        r"conv2d_transpose: bias has shape \(2,\), but 5 channels want \(5,\)\.",
+    ),
+    "conv2d_transpose, dtypes": (
+        lambda: ops.conv2d_transpose(zeros(1, 4, 4, 2), Tensor(np.ones((3, 3, 5, 2), np.float32))),
+        TypeError,
+        r"conv2d_transpose: x, weight and bias must be of one dtype, but are float64, float32",
+    ),
+    "conv2d_transpose, padding": (
+        lambda: ops.conv2d_transpose(zeros(1, 4, 4, 2), zeros(3, 3, 5, 2), padding="full"),
+        ValueError,
+        r"conv2d_transpose: padding must be 'same' or 'valid', but is 'full'\.",
+    ),
+    "conv2d_transpose, activation": (
+        lambda: ops.conv2d_transpose(zeros(1, 4, 4, 2), zeros(3, 3, 5, 2), activation="tanh"),
+        ValueError,
+        r"conv2d_transpose: activation must be 'relu' or None, but is 'tanh'\.",
+    ),
+    "conv2d_transpose, output_padding": (
+        lambda: ops.conv2d_transpose(
+            zeros(1, 4, 4, 2), zeros(3, 3, 5, 2), strides=2, output_padding=(1, 2)
+        ),
+        ValueError,
+        r"conv2d_transpose: output_padding must be from 0 to below the strides, \(2, 2\), but is",
+    ),
+    "conv2d_transpose, strides and dilation": (
+        lambda: ops.conv2d_transpose(
+            zeros(1, 4, 4, 2), zeros(3, 3, 5, 2), strides=2, dilation=(1, 2)
+        ),
+        ValueError,
+        r"conv2d_transpose: strides \(2, 2\) and dilation \(1, 2\) cannot both be larger than 1",
     ),
 }
 

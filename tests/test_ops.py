@@ -11,6 +11,7 @@ from minicnn.autograd import Op, Tensor, Watcher, grad, watch
 E = math.e
 ROW = Tensor(np.array([1.0, 2, 3, 4]).reshape(1, 1, 4, 1))  # an image of one row
 PAIR = Tensor(np.array([1.0, 10]).reshape(1, 2, 1, 1))  # a filter that reads two neighbours
+DOUBLED = [1, 1.25, 1.75, 2.25, 2.75, 3.25, 3.75, 4]  # ROW, with the means between
 SQUARE = Tensor([[1.0, 2], [3, 4]])
 PIXELS = Tensor(np.array([[[[1.0], [2.0]], [[3.0], [4.0]]]]))
 NAN = float("nan")
@@ -128,6 +129,46 @@ VALUES = {
     "conv2d, groups": (  # two channels of one pixel, each with a filter of its own
         lambda: ops.conv2d(T([[[2, 3]]]), T([[[10, 100]]]), groups=2),
         [[[[20, 300]]]],
+    ),
+    "layer_norm": (
+        lambda: ops.layer_norm(T([1, 3], [9, 5]), T(2, 4), T(0, 1), epsilon=0),
+        [[-2, 5], [2, -3]],
+    ),
+    "layer_norm, of axes": (  # the two images of two pixels: spread 1 and 3
+        lambda: ops.layer_norm(T([[[1], [3]]], [[[0], [6]]]), T([1], [1]), T([0], [0]), (2, 3), 0),
+        [[[[-1], [1]]], [[[-1], [1]]]],
+    ),
+    "group_norm": (  # pixels 1, 3 and channels by pairs: the mean of the first pair is 2, spread 1
+        lambda: ops.group_norm(T([[1, 1, 0, 5], [3, 3, 0, 5]]), T(1, 2, 2, 2), T(0, 0, 0, 1), 2, 0),
+        [[[-1, -2, -2, 3], [1, 2, -2, 3]]],
+    ),
+    "group_norm, epsilon": (
+        lambda: ops.group_norm(T([3, 5]), T(4, 4), T(0, 0), 1, epsilon=3),
+        [[-2, 2]],
+    ),
+    "conv2d_transpose": (
+        lambda: ops.conv2d_transpose(ROW, PAIR),
+        [[[[1], [12], [23], [34], [40]]]],
+    ),
+    "conv2d_transpose, strides": (  # same: the last one is cut off, there are 4 * 1 pixels
+        lambda: ops.conv2d_transpose(ROW, PAIR, padding="same"),
+        [[[[1], [12], [23], [34]]]],
+    ),
+    "conv2d_transpose, gaps": (
+        lambda: ops.conv2d_transpose(ROW, PAIR, strides=(1, 3), bias=T(-5), activation="relu"),
+        [[[[0], [5], [0], [0], [15], [0], [0], [25], [0], [0], [35], [0]]]],
+    ),
+    "resize": (lambda: ops.resize(ROW, (1, 8)), [[[[k] for k in DOUBLED]]]),
+    "resize, nearest": (lambda: ops.resize(ROW, (2, 2), "nearest"), [[[[2], [4]], [[2], [4]]]]),
+    "resize, half": (lambda: ops.resize(ROW, (1, 2)), [[[[1.5], [3.5]]]]),
+    "resize, antialias": (  # shares 3, 3, 1 of 7 and 1, 3, 3 of 7
+        lambda: ops.resize(ROW, (1, 2), antialias=True),
+        [[[[12 / 7], [23 / 7]]]],
+    ),
+    "warp": (lambda: ops.warp(ROW, [[1, 0, 0.5, 0, 1, 0]]), [[[[1.5], [2.5], [3.5], [2]]]]),
+    "warp, nearest": (  # twice as wide around the first pixel, and what is mirrored behind the last
+        lambda: ops.warp(ROW, [[2, 0, 0, 0, 1, 0]], "nearest", "reflect"),
+        [[[[1], [3], [4], [2]]]],
     ),
     "max_pool2d": (lambda: ops.max_pool2d(ROW, (1, 2)), [[[[2], [4]]]]),
     "max_pool2d, same": (  # padding loses even against negative numbers

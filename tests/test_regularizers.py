@@ -5,7 +5,7 @@ import pytest
 
 from minicnn import ops, regularizers
 from minicnn.autograd import Tensor, grad
-from minicnn.regularizers import L1, L1L2, L2
+from minicnn.regularizers import L1, L1L2, L2, OrthogonalRegularizer, Regularizer
 
 W = np.array([[1.0, -2.0], [0.0, 4.0]])
 
@@ -19,13 +19,26 @@ W = np.array([[1.0, -2.0], [0.0, 4.0]])
         (L1L2(), 0.0, 0 * W),
         (L1(), 0.07, 0.01 * np.sign(W)),
         (L2(), 0.21, 0.02 * W),
+        # rows (1, -2) and (0, 4): the cosine is -2 / sqrt(5)
+        (
+            OrthogonalRegularizer(0.5),
+            1 / np.sqrt(5),
+            [[-1 / 5**1.5, -0.5 / 5**1.5], [-0.125 / np.sqrt(5), 0]],
+        ),
+        # columns (1, 0) and (-2, 4): the cosine is -1 / sqrt(5)
+        (
+            OrthogonalRegularizer(0.5, "columns"),
+            0.5 / np.sqrt(5),
+            [[0, -0.4 / np.sqrt(20)], [-1 / np.sqrt(5), -0.2 / np.sqrt(20)]],
+        ),
     ],
 )
 def test_penalties_and_their_gradients(regularizer, penalty, slope):
     w = Tensor(W, requires_grad=True)
     result = regularizer(w)
     assert result.shape == () and result.item() == pytest.approx(penalty, rel=1e-12)
-    np.testing.assert_allclose(grad(result + ops.sum(w) * 0.0, [w])[0].numpy(), slope, rtol=1e-12)
+    (dw,) = grad(result + ops.sum(w) * 0.0, [w])
+    np.testing.assert_allclose(dw.numpy(), slope, rtol=1e-12, atol=1e-15)
 
 
 def test_float32_stays_float32():
@@ -56,7 +69,9 @@ def test_get_takes_objects_classes_functions_and_none():
     assert regularizers.serialize(None) is None
 
 
-@pytest.mark.parametrize("regularizer", [L1(0.5), L2(0.5), L1L2(0.25, 0.5)])
+@pytest.mark.parametrize(
+    "regularizer", [L1(0.5), L2(0.5), L1L2(0.25, 0.5), OrthogonalRegularizer(0.5, "columns")]
+)
 def test_a_config_makes_the_same_regularizer(regularizer):
     config = regularizer.get_config()
     assert type(regularizer).from_config(config).get_config() == config
@@ -72,6 +87,13 @@ def test_a_config_makes_the_same_regularizer(regularizer):
         (lambda: L1(-1), ValueError, "L1: l1 must be finite and at least 0, but is -1"),
         (lambda: L2("0.1"), TypeError, "L2: l2 must be a number, but is '0.1'"),
         (lambda: L1L2(l2=float("inf")), ValueError, "L1L2: l2 must be finite"),
+        (lambda: OrthogonalRegularizer(mode="row"), ValueError, "mode must be 'rows' or 'columns'"),
+        (
+            lambda: OrthogonalRegularizer()(Tensor(np.ones((3, 1)))),
+            ValueError,
+            r"OrthogonalRegularizer: wants a matrix of several .* has shape \(3, 1\)",
+        ),
+        (lambda: Regularizer()(Tensor(W)), NotImplementedError, "Regularizer defines no __call__"),
     ],
 )
 def test_bad_settings_are_refused(make, error, match):

@@ -1,14 +1,16 @@
-"""Activations as layers of their own, with settings: ReLU, LeakyReLU, ELU, Softmax."""
+"""Activations as layers of their own, with settings: ReLU, LeakyReLU, ELU, Softmax, PReLU."""
 
 import math
 from typing import Any
 
-from minicnn import activations, ops
+from minicnn import activations, constraints, initializers, ops, regularizers
 from minicnn.arguments import number, optional_number
 from minicnn.autograd import Tensor
 from minicnn.layers import arguments
+from minicnn.layers.input_check import check_features
 from minicnn.layers.layer import Layer
 from minicnn.layers.shapes import Shape
+from minicnn.variable import Variable
 
 
 class ReLU(Layer):
@@ -175,3 +177,101 @@ class Softmax(Layer):
     def get_config(self) -> dict[str, Any]:
         """The arguments that make such a layer again."""
         return {**super().get_config(), "axis": self.axis}
+
+
+class PReLU(Layer):
+    """Learn the slope below zero:  y = x where x > 0, else alpha * x.
+
+    Args:
+        alpha_initializer: makes the first slopes.
+        alpha_regularizer: makes a penalty from them, which is added to the loss.
+        alpha_constraint: maps them (an array) to allowed ones after each update: "non_neg".
+        shared_axes: axes along which one slope serves for all, counted from 1: [1, 2] leaves one
+            slope per channel of images. None: each number of an input has a slope of its own.
+        **keywords: see Layer.
+
+    Raises:
+        ValueError: an initializer, regularizer or constraint is unknown, or there is no such axis.
+        TypeError: a setting is of the wrong kind.
+
+    Weights: alpha, the shape of an input, with 1 along shared_axes.
+    Source: He et al. 2015, arXiv:1502.01852.
+
+    >>> import numpy as np
+    >>> PReLU("ones", shared_axes=[1, 2])(np.array([[[[-2.0], [3.0]]]])).numpy().ravel()
+    array([-2.,  3.], dtype=float32)
+    """
+
+    alpha: Variable
+
+    def __init__(
+        self,
+        alpha_initializer: Any = "zeros",
+        alpha_regularizer: Any = None,
+        alpha_constraint: Any = None,
+        shared_axes: int | list[int] | tuple[int, ...] | None = None,
+        **keywords: Any,
+    ) -> None:
+        super().__init__(**keywords)
+        self.alpha_initializer = initializers.get(alpha_initializer)
+        self.alpha_regularizer = regularizers.get(alpha_regularizer)
+        self.alpha_constraint = arguments.constraint("PReLU", "alpha_constraint", alpha_constraint)
+        self.shared_axes = None
+        if shared_axes is not None:
+            axes = shared_axes if isinstance(shared_axes, tuple | list) else [shared_axes]
+            name = "each of shared_axes"
+            self.shared_axes = [arguments.whole_number("PReLU", name, axis) for axis in axes]
+
+    def check_input(self, shape: Shape) -> None:
+        """Raise a ValueError if the slopes do not fit inputs of this shape."""
+        check_features(self.title, shape)
+        if max(self.shared_axes or [0]) >= len(shape):
+            raise ValueError(
+                f"{self.title}: shared_axes={self.shared_axes} name an axis that inputs of shape "
+                f"{shape} do not have."
+            )
+        if self.built and self._sizes(shape) != self._sizes(self.input_shape):
+            raise ValueError(
+                f"{self.title}: has slopes for inputs of shape {self.input_shape}, but got shape "
+                f"{shape}. Share them: shared_axes=[1, 2] has one per channel of images."
+            )
+
+    def build(self, input_shape: Shape) -> None:
+        """Make the slopes for inputs of (batch, ...)."""
+        self.check_input(input_shape)
+        sizes = self._sizes(input_shape)
+        if None in sizes:
+            raise ValueError(
+                f"{self.title}: must know all sizes that it does not share, but the input has "
+                f"shape {input_shape}. Name the others in shared_axes."
+            )
+        self.alpha = self.add_weight(
+            tuple(size or 0 for size in sizes),
+            self.alpha_initializer,
+            regularizer=self.alpha_regularizer,
+            constraint=self.alpha_constraint,
+            name="alpha",
+        )
+        super().build(input_shape)
+
+    def call(self, x: Tensor) -> Tensor:
+        return ops.relu(x) - self.alpha * ops.relu(-x)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """The shape of the input."""
+        self.check_input(input_shape)
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make such a layer again, without its weights."""
+        return {
+            **super().get_config(),
+            "alpha_initializer": initializers.serialize(self.alpha_initializer),
+            "alpha_regularizer": regularizers.serialize(self.alpha_regularizer),
+            "alpha_constraint": constraints.serialize(self.alpha_constraint),
+            "shared_axes": self.shared_axes,
+        }
+
+    def _sizes(self, shape: Shape) -> Shape:
+        shared = self.shared_axes or []
+        return tuple(1 if k in shared else n for k, n in enumerate(shape) if k)

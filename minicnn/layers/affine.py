@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from minicnn import activations, initializers, regularizers
+from minicnn import activations, constraints, initializers, regularizers
 from minicnn.layers import arguments
 from minicnn.layers.input_check import check_last_axis
 from minicnn.layers.layer import Layer
@@ -20,7 +20,8 @@ class AffineLayer(Layer):
         bias_initializer: makes the first bias.
         kernel_regularizer: makes a penalty from the kernel, which is added to the loss: "l2".
         bias_regularizer: the same for the bias.
-        kernel_constraint: maps a kernel (an array) to an allowed one after each update.
+        kernel_constraint: maps a kernel (an array) to an allowed one after each update:
+            "max_norm".
         bias_constraint: the same for the bias.
         **keywords: name, trainable, dtype, activity_regularizer, input_shape; see Layer.
 
@@ -56,8 +57,10 @@ class AffineLayer(Layer):
         self.kernel_constraint = arguments.constraint(who, "kernel_constraint", kernel_constraint)
         self.bias_constraint = arguments.constraint(who, "bias_constraint", bias_constraint)
 
-    def make_kernel_and_bias(self, kernel_shape: tuple[int, ...]) -> None:
-        """Make the weights; the last size of the kernel is the number of output channels."""
+    def make_kernel_and_bias(
+        self, kernel_shape: tuple[int, ...], channels: int | None = None
+    ) -> None:
+        """Make the weights, for outputs of so many channels; None: the last size of the kernel."""
         self.kernel = self.add_weight(
             kernel_shape,
             self.kernel_initializer,
@@ -68,7 +71,7 @@ class AffineLayer(Layer):
         self.bias = None
         if self.use_bias:
             self.bias = self.add_weight(
-                kernel_shape[-1:],
+                (kernel_shape[-1] if channels is None else channels,),
                 self.bias_initializer,
                 regularizer=self.bias_regularizer,
                 constraint=self.bias_constraint,
@@ -90,6 +93,6 @@ class AffineLayer(Layer):
             "bias_initializer": initializers.serialize(self.bias_initializer),
             "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
             "bias_regularizer": regularizers.serialize(self.bias_regularizer),
-            "kernel_constraint": self.kernel_constraint,
-            "bias_constraint": self.bias_constraint,
+            "kernel_constraint": constraints.serialize(self.kernel_constraint),
+            "bias_constraint": constraints.serialize(self.bias_constraint),
         }

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from minicnn import constraints
 from minicnn.layers.shapes import Pair, Shape
 from minicnn.suggest import did_you_mean
 
@@ -140,13 +141,13 @@ def layer_name(who: str, value: Any) -> str:
 
 
 def constraint(who: str, name: str, value: Any) -> Callable[..., Any] | None:
-    """Check what is applied to a weight after each update: a function from array to array."""
-    if value is not None and not callable(value):
-        raise TypeError(
-            f"{who}: {name} must be a function that maps an array to an allowed one, as "
-            f"lambda w: np.maximum(w, 0), or None, but is {value!r}."
-        )
-    return value
+    """Find what is applied to a weight after each update: a function from array to array."""
+    if value is None or callable(value) or isinstance(value, str | dict):
+        return constraints.get(value)
+    raise TypeError(
+        f"{who}: {name} must be the name of a constraint, as 'max_norm', a function that maps an "
+        f"array to an allowed one, as lambda w: np.maximum(w, 0), or None, but is {value!r}."
+    )
 
 
 def _integer(value: Any) -> int | None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from minicnn import activations, initializers, ops, regularizers
+from minicnn import activations, constraints, initializers, ops, regularizers
 from minicnn.autograd import Tensor
 from minicnn.layers import arguments
 from minicnn.layers.input_check import check_images, check_last_axis, known_channels
@@ -28,7 +28,8 @@ class DepthwiseLayer(Layer):
         bias_initializer: makes the first bias.
         depthwise_regularizer: makes a penalty from the filters, which is added to the loss: "l2".
         bias_regularizer: the same for the bias.
-        depthwise_constraint: maps filters (an array) to allowed ones after each update.
+        depthwise_constraint: maps filters (an array) to allowed ones after each update:
+            "max_norm".
         bias_constraint: the same for the bias.
         **keywords: name, trainable, dtype, activity_regularizer, input_shape; see Layer.
 
@@ -142,8 +143,8 @@ class DepthwiseLayer(Layer):
             "bias_initializer": initializers.serialize(self.bias_initializer),
             "depthwise_regularizer": regularizers.serialize(self.depthwise_regularizer),
             "bias_regularizer": regularizers.serialize(self.bias_regularizer),
-            "depthwise_constraint": self.depthwise_constraint,
-            "bias_constraint": self.bias_constraint,
+            "depthwise_constraint": constraints.serialize(self.depthwise_constraint),
+            "bias_constraint": constraints.serialize(self.bias_constraint),
         }
 
 
@@ -342,5 +343,5 @@ class SeparableConv2D(DepthwiseLayer):
             "filters": self.filters,
             "pointwise_initializer": initializers.serialize(self.pointwise_initializer),
             "pointwise_regularizer": regularizers.serialize(self.pointwise_regularizer),
-            "pointwise_constraint": self.pointwise_constraint,
+            "pointwise_constraint": constraints.serialize(self.pointwise_constraint),
         }

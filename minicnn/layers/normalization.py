@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn import initializers, ops, regularizers
+from minicnn import constraints, initializers, ops, regularizers
 from minicnn.arguments import number
 from minicnn.autograd import Tensor
 from minicnn.backend import Array
@@ -186,6 +186,6 @@ class BatchNormalization(Layer):
             "moving_variance_initializer": initializers.serialize(self.moving_variance_initializer),
             "beta_regularizer": regularizers.serialize(self.beta_regularizer),
             "gamma_regularizer": regularizers.serialize(self.gamma_regularizer),
-            "beta_constraint": self.beta_constraint,
-            "gamma_constraint": self.gamma_constraint,
+            "beta_constraint": constraints.serialize(self.beta_constraint),
+            "gamma_constraint": constraints.serialize(self.gamma_constraint),
         }

@@ -1,4 +1,4 @@
-"""Layers that move numbers, and compute none: Flatten, Reshape, ZeroPadding2D."""
+"""Layers that move numbers, and compute none: Flatten, Reshape, Permute, RepeatVector."""
 
 import math
 from typing import Any
@@ -6,9 +6,8 @@ from typing import Any
 from minicnn import ops
 from minicnn.autograd import Tensor
 from minicnn.layers import arguments
-from minicnn.layers.input_check import check_images
 from minicnn.layers.layer import Layer
-from minicnn.layers.shapes import Pair, Shape
+from minicnn.layers.shapes import Shape
 
 
 class Flatten(Layer):
@@ -107,55 +106,94 @@ class Reshape(Layer):
         return tuple(rest if size == -1 else size for size in self.target_shape)
 
 
-class ZeroPadding2D(Layer):
-    """Put zeros around images: y[n, h + top, w + left, c] = x[n,h,w,c], and 0 elsewhere.
+class Permute(Layer):
+    """Put the axes of each input into another order.
 
     Args:
-        padding: pixels to add: one number for all sides, (rows, columns), each on both sides, or
-            ((top, bottom), (left, right)).
-        data_format: only "channels_last": images are (N, H, W, C).
+        dims: the axes of the input in their new order, counted from 1; the batch stays in front.
         **keywords: see Layer.
 
     Raises:
-        ValueError: a setting is not possible.
-        TypeError: a number is no integer.
+        ValueError: dims does not name each axis once.
+        TypeError: dims is no tuple of integers.
 
     >>> import numpy as np
-    >>> ZeroPadding2D(((1, 0), (2, 2)))(np.ones((8, 4, 4, 3))).shape
-    (8, 5, 8, 3)
+    >>> Permute((3, 1, 2))(np.ones((8, 4, 5, 6))).shape
+    (8, 6, 4, 5)
     """
 
-    def __init__(
-        self,
-        padding: int | Pair | tuple[Pair, Pair] = (1, 1),
-        data_format: str | None = None,
-        **keywords: Any,
-    ) -> None:
+    def __init__(self, dims: Any, **keywords: Any) -> None:
         super().__init__(**keywords)
-        self.padding = arguments.border("ZeroPadding2D", "padding", padding)
-        self.data_format = arguments.channels_last("ZeroPadding2D", data_format)
+        if not isinstance(dims, tuple | list):
+            raise TypeError(f"Permute: dims must be a tuple, as (2, 1), but is {dims!r}.")
+        self.dims = tuple(arguments.whole_number("Permute", "each axis", axis) for axis in dims)
+        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
+            raise ValueError(
+                f"Permute: dims must name each axis from 1 to {len(self.dims)} once, but is "
+                f"{self.dims}."
+            )
 
     def check_input(self, shape: Shape) -> None:
-        """Raise a ValueError if `shape` is not that of images."""
-        check_images(self.title, shape)
+        """Raise a ValueError if inputs of `shape` have more or fewer axes."""
+        if len(shape) != len(self.dims) + 1:
+            raise ValueError(
+                f"{self.title}: dims={self.dims} are {len(self.dims)} axes, but inputs of shape "
+                f"{shape} have {len(shape) - 1} beside that of the batch."
+            )
 
     def call(self, x: Tensor) -> Tensor:
-        return ops.pad(x, ((0, 0), *self.padding, (0, 0)))
+        return ops.transpose(x, (0, *self.dims))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """(batch, H, W, C) becomes (batch, top + H + bottom, left + W + right, C)."""
+        """The sizes of the input in their new order."""
         self.check_input(input_shape)
-        batch, H, W, channels = input_shape
-        rows, columns = (sum(border) for border in self.padding)
-        return (batch, H and H + rows, W and W + columns, channels)
+        return (input_shape[0], *(input_shape[axis] for axis in self.dims))
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make such a layer again."""
-        return {
-            **super().get_config(),
-            "padding": self.padding,
-            "data_format": self.data_format,
-        }
+        return {**super().get_config(), "dims": self.dims}
+
+
+class RepeatVector(Layer):
+    """Write each input several times, one below the other: (N, C) becomes (N, n, C).
+
+    Args:
+        n: how many times.
+        **keywords: see Layer.
+
+    Raises:
+        ValueError: n is below 1.
+        TypeError: n is no integer.
+
+    >>> import numpy as np
+    >>> RepeatVector(3)(np.ones((8, 5))).shape
+    (8, 3, 5)
+    """
+
+    def __init__(self, n: int, **keywords: Any) -> None:
+        super().__init__(**keywords)
+        self.n = arguments.whole_number("RepeatVector", "n", n)
+
+    def check_input(self, shape: Shape) -> None:
+        """Raise a ValueError if `shape` is not (batch, C)."""
+        if len(shape) != 2:
+            raise ValueError(
+                f"{self.title}: wants inputs of two axes, (batch, features), but got shape "
+                f"{shape}. Put Flatten() before this layer."
+            )
+
+    def call(self, x: Tensor) -> Tensor:
+        N, C = x.shape
+        return ops.broadcast_to(x.reshape(N, 1, C), (N, self.n, C))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """(batch, C) becomes (batch, n, C)."""
+        self.check_input(input_shape)
+        return (input_shape[0], self.n, input_shape[1])
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make such a layer again."""
+        return {**super().get_config(), "n": self.n}
 
 
 def _product(sizes: Shape) -> int | None:

@@ -6,7 +6,6 @@ import numpy as np
 
 from minicnn.autograd import Op, Tensor
 from minicnn.backend import Array, kernels
-from minicnn.suggest import lookup
 
 
 class GatherPixels(Op):
@@ -84,53 +83,3 @@ def _table(name: str, given: Any, count: int, size: int) -> Array:
             f"from 0."
         )
     return table
-
-
-def _mirrored(place: Array, size: int) -> Array:
-    there_and_back = place % (2 * size)
-    return np.minimum(there_and_back, 2 * size - 1 - there_and_back)
-
-
-def _tiled(place: Array, size: int) -> Array:
-    return place % size
-
-
-def _nearest(place: Array, size: int) -> Array:
-    return np.clip(place, 0, size - 1)
-
-
-def _none_outside(place: Array, size: int) -> Array:
-    return np.where((place >= 0) & (place < size), place, -1)
-
-
-FILL_MODES = {
-    "reflect": _mirrored,
-    "wrap": _tiled,
-    "nearest": _nearest,
-    "constant": _none_outside,
-}
-
-
-def places_beyond(place: Array, size: int, fill_mode: str) -> Array:
-    """Find the pixels that stand in for those beyond the border, along one axis of an image.
-
-        reflect   d c b a | a b c d | d c b a     as in a mirror on the border
-        wrap      a b c d | a b c d | a b c d     as on a tiled floor
-        nearest   a a a a | a b c d | d d d d     the last one again and again
-        constant  - - - - | a b c d | - - - -     none: -1
-
-    Args:
-        place: integers from anywhere.
-        size: number of pixels along the axis.
-        fill_mode: one of the words above.
-
-    Returns:
-        An array of the shape of place, with integers from 0 to size - 1, or -1 for none.
-
-    Raises:
-        ValueError: fill_mode is unknown.
-
-    >>> [places_beyond(np.arange(-2, 3), 5, mode).tolist() for mode in ("reflect", "wrap")]
-    [[1, 0, 0, 1, 2], [3, 4, 0, 1, 2]]
-    """
-    return lookup("fill_mode", fill_mode, FILL_MODES)(place, size)
