@@ -46,7 +46,7 @@ from .memory import empty
 
 WIDTH = 128  # numbers in a wide row, at least
 VECTOR = 16  # numbers in the widest register: the wide row is a multiple of it
-RUN = 1 << 15  # numbers in a run, about: enough to outweigh starting it
+RUN = 1 << 16  # numbers in a run, about: so long walks through memory that the CPU fetches ahead
 ROWS = 64  # wide rows in a run, at least
 
 
@@ -108,26 +108,35 @@ def _center(x, begin, end, center, mean):
 
 
 @compiled
+def _quarter(begin, end, width):
+    """A quarter of the whole wide rows between two places, in numbers."""
+    return (
+        (np.uint64(end) - np.uint64(begin)) // np.uint64(width) // np.uint64(4) * np.uint64(width)
+    )
+
+
+@compiled
 def _add_distances(x, begin, end, center, total, squares):
     """total[k] += d,  squares[k] += d^2   with d = x - center, of each wide row.
 
-    Four rows at a time: so total and squares are fetched and stored once for four of them.
+    Four rows at a time: so total and squares are fetched and stored once for four of them. Each of
+    the four walks through a quarter of the run of its own, line after line, because that is what
+    the CPU expects when it fetches ahead.
     """
-    at, end, width = np.uint64(begin), np.uint64(end), np.uint64(center.size)
-    while at + width + width + width + width <= end:
-        one, two, three = at + width, at + width + width, at + width + width + width
+    end, width = np.uint64(end), np.uint64(center.size)
+    quarter = _quarter(begin, end, width)
+    for at in range(np.uint64(begin), np.uint64(begin) + quarter, width):
+        one, two, three = at + quarter, at + quarter + quarter, at + quarter + quarter + quarter
         for k in range(width):
             d, e = x[at + k] - center[k], x[one + k] - center[k]
             f, g = x[two + k] - center[k], x[three + k] - center[k]
             total[k] += (d + e) + (f + g)
             squares[k] += (d * d + e * e) + (f * f + g * g)
-        at = three + width
-    while at < end:
+    for at in range(np.uint64(begin) + np.uint64(4) * quarter, end, width):
         for k in range(min(width, end - at)):
             d = x[at + k] - center[k]
             total[k] += d
             squares[k] += d * d
-        at += width
 
 
 @compiled
@@ -167,9 +176,10 @@ def _sums_run(dy, x, begin, end, line, low, result):
     zero = x.dtype.type(0)
     wide = np.zeros((2, center.size), x.dtype)
     total, products = wide[0], wide[1]
-    at, end, width = np.uint64(begin), np.uint64(end), np.uint64(center.size)
-    while at + width + width + width + width <= end:  # four rows at a time, as above
-        one, two, three = at + width, at + width + width, at + width + width + width
+    end, width = np.uint64(end), np.uint64(center.size)
+    quarter = _quarter(begin, end, width)
+    for at in range(np.uint64(begin), np.uint64(begin) + quarter, width):  # as above
+        one, two, three = at + quarter, at + quarter + quarter, at + quarter + quarter + quarter
         for k in range(width):
             d, e = x[at + k] - center[k], x[one + k] - center[k]
             f, g = x[two + k] - center[k], x[three + k] - center[k]
@@ -179,14 +189,12 @@ def _sums_run(dy, x, begin, end, line, low, result):
             w = _gated(dy[three + k], g, scale[k], shift[k], low, zero)
             total[k] += (t + u) + (v + w)
             products[k] += (t * d + u * e) + (v * f + w * g)
-        at = three + width
-    while at < end:
+    for at in range(np.uint64(begin) + np.uint64(4) * quarter, end, width):
         for k in range(min(width, end - at)):
             d = x[at + k] - center[k]
             t = _gated(dy[at + k], d, scale[k], shift[k], low, zero)
             total[k] += t
             products[k] += t * d
-        at += width
     _fold(total, result[0])
     _fold(products, result[1])
 
