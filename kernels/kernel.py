@@ -63,8 +63,17 @@ def _given(x: Any) -> Any:
     if not x.flags.c_contiguous:
         return x.copy("C")
     if isinstance(x, np.ndarray) and not x.flags.writeable:
-        return np.asarray(_Unlocked(x))
+        return _writeable(x)
     return x
+
+
+def _writeable(x: Array) -> Array:
+    view = x.view()
+    try:
+        view.setflags(write=True)  # the quick way; NumPy allows it where the owner is writeable
+    except ValueError:
+        return np.asarray(_Unlocked(x))
+    return view
 
 
 class _Unlocked:
