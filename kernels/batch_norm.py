@@ -4,7 +4,7 @@
     variance[c] = sum over r of  (x[r,c] - mean[c])^2 / R
 
     z[r,c] = (x[r,c] - mean[c]) * scale[c] + shift[c]                            normalize
-    y[r,c] = z[r,c], or with relu 0 where z[r,c] < 0
+    y[r,c] = z[r,c], or with relu 0 where z[r,c] < 0;  with a shortcut z + shortcut instead of z
 
     g[r,c]     = dy[r,c], or with relu 0 where z[r,c] <= 0
     sums[0,c]  = sum over r of  g[r,c]                                           sums
@@ -63,8 +63,9 @@ def _line_reference(x, mean, scale, shift):
     return (x.astype(np.float64) - mean) * scale + shift
 
 
-def _normalize_reference(x, mean, scale, shift, relu):
+def _normalize_reference(x, mean, scale, shift, relu, shortcut=None):
     z = _line_reference(x, mean, scale, shift)
+    z = z if shortcut is None else z + shortcut
     return (np.where(z < 0, 0, z) if relu else z).astype(x.dtype)
 
 
@@ -156,12 +157,18 @@ def _moments_run(x, begin, end, width, result):
 
 
 @compiled
-def _normalize_run(x, begin, end, line, low, y):
+def _normalize_run(x, begin, end, line, shortcut, low, y):
     center, scale, shift = line
     for at in range(np.uint64(begin), np.uint64(end), np.uint64(center.size)):
-        for k in range(min(np.uint64(center.size), np.uint64(end) - at)):
-            z = (x[at + k] - center[k]) * scale[k] + shift[k]
-            y[at + k] = low if z < low else z
+        count = min(np.uint64(center.size), np.uint64(end) - at)
+        if shortcut.size:
+            for k in range(count):
+                z = (x[at + k] - center[k]) * scale[k] + shift[k] + shortcut[at + k]
+                y[at + k] = low if z < low else z
+        else:
+            for k in range(count):
+                z = (x[at + k] - center[k]) * scale[k] + shift[k]
+                y[at + k] = low if z < low else z
 
 
 @compiled
@@ -219,10 +226,10 @@ def _moments_runs(x, length, width, results):
 
 
 @compiled_parallel
-def _normalize_runs(x, length, line, low, y):
+def _normalize_runs(x, length, line, shortcut, low, y):
     for run in prange((x.size + length - 1) // length):
         begin, end = run * length, min((run + 1) * length, x.size)
-        _normalize_run(x, begin, end, (line[0], line[1], line[2]), low, y)
+        _normalize_run(x, begin, end, (line[0], line[1], line[2]), shortcut, low, y)
 
 
 @compiled_parallel
@@ -308,11 +315,12 @@ def _moments_cpu(x):
     return mean, variance
 
 
-def _normalize_cpu(x, mean, scale, shift, relu):
+def _normalize_cpu(x, mean, scale, shift, relu, shortcut=None):
     y = empty(x.shape, x.dtype)
     line, _ = _line(x, mean, scale, shift)
     length = _run_length(line.shape[1])
-    _normalize_runs(x.reshape(-1), length, line, _low(relu, x.dtype), y.reshape(-1))
+    shortcut = empty((0,), x.dtype) if shortcut is None else shortcut.reshape(-1)
+    _normalize_runs(x.reshape(-1), length, line, shortcut, _low(relu, x.dtype), y.reshape(-1))
     return y
 
 
@@ -337,6 +345,7 @@ def _input_grad_cpu(dy, x, mean, scale, shift, relu, slopes):
 
 
 moments = Kernel("batch_norm.moments", reference=_moments_reference, cpu=_moments_cpu)
+# normalize(x, mean, scale, shift, relu, shortcut): shortcut is of the shape of x, or None
 normalize = Kernel("batch_norm.normalize", reference=_normalize_reference, cpu=_normalize_cpu)
 sums = Kernel("batch_norm.sums", reference=_sums_reference, cpu=_sums_cpu)
 input_grad = Kernel("batch_norm.input_grad", reference=_input_grad_reference, cpu=_input_grad_cpu)

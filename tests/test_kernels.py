@@ -399,6 +399,8 @@ def test_relu_of_any_size(size):
     x, dy = normal(1, size), normal(2, size)
     np.testing.assert_array_equal(kernels.relu.forward(x), np.maximum(x, 0))
     np.testing.assert_array_equal(kernels.relu.backward(dy, x), dy * (x > 0))
+    more = normal(3, size)
+    np.testing.assert_array_equal(kernels.relu.backward(dy, x, more), (dy + more) * (x > 0))
 
 
 @pytest.mark.parametrize("size", [0, 1, 7, 100_000])
