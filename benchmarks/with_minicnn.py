@@ -16,7 +16,8 @@ class ResidualBlock(layers.Layer):
 
     def __init__(self, body, stride):
         super().__init__()
-        self.body, self.stride = models.Sequential(body), stride
+        *body, norm = body
+        self.body, self.norm, self.stride = models.Sequential(body), norm, stride
 
     def call(self, x, training):
         y = self.body(x, training=training)
@@ -25,7 +26,7 @@ class ResidualBlock(layers.Layer):
         missing = y.shape[3] - x.shape[3]
         if missing:
             x = ops.pad(x, ((0, 0), (0, 0), (0, 0), (0, missing)))
-        return ops.add(y, x, activation="relu")
+        return self.norm.normalize(y, training, activation="relu", shortcut=x)
 
 
 def build(network):

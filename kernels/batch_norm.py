@@ -4,7 +4,7 @@
     variance[c] = sum over r of  (x[r,c] - mean[c])^2 / R
 
     z[r,c] = (x[r,c] - mean[c]) * scale[c] + shift[c]                            normalize
-    y[r,c] = z[r,c], or with relu 0 where z[r,c] < 0
+    y[r,c] = z[r,c], or with relu 0 where z[r,c] < 0;  with a shortcut z + shortcut instead of z
 
     g[r,c]     = dy[r,c], or with relu 0 where z[r,c] <= 0
     sums[0,c]  = sum over r of  g[r,c]                                           sums
@@ -46,7 +46,7 @@ from .memory import empty
 
 WIDTH = 128  # numbers in a wide row, at least
 VECTOR = 16  # numbers in the widest register: the wide row is a multiple of it
-RUN = 1 << 15  # numbers in a run, about: enough to outweigh starting it
+RUN = 1 << 16  # numbers in a run, about: so long walks through memory that the CPU fetches ahead
 ROWS = 64  # wide rows in a run, at least
 
 
@@ -63,8 +63,9 @@ def _line_reference(x, mean, scale, shift):
     return (x.astype(np.float64) - mean) * scale + shift
 
 
-def _normalize_reference(x, mean, scale, shift, relu):
+def _normalize_reference(x, mean, scale, shift, relu, shortcut=None):
     z = _line_reference(x, mean, scale, shift)
+    z = z if shortcut is None else z + shortcut
     return (np.where(z < 0, 0, z) if relu else z).astype(x.dtype)
 
 
@@ -108,26 +109,35 @@ def _center(x, begin, end, center, mean):
 
 
 @compiled
+def _quarter(begin, end, width):
+    """A quarter of the whole wide rows between two places, in numbers."""
+    return (
+        (np.uint64(end) - np.uint64(begin)) // np.uint64(width) // np.uint64(4) * np.uint64(width)
+    )
+
+
+@compiled
 def _add_distances(x, begin, end, center, total, squares):
     """total[k] += d,  squares[k] += d^2   with d = x - center, of each wide row.
 
-    Four rows at a time: so total and squares are fetched and stored once for four of them.
+    Four rows at a time: so total and squares are fetched and stored once for four of them. Each of
+    the four walks through a quarter of the run of its own, line after line, because that is what
+    the CPU expects when it fetches ahead.
     """
-    at, end, width = np.uint64(begin), np.uint64(end), np.uint64(center.size)
-    while at + width + width + width + width <= end:
-        one, two, three = at + width, at + width + width, at + width + width + width
+    end, width = np.uint64(end), np.uint64(center.size)
+    quarter = _quarter(begin, end, width)
+    for at in range(np.uint64(begin), np.uint64(begin) + quarter, width):
+        one, two, three = at + quarter, at + quarter + quarter, at + quarter + quarter + quarter
         for k in range(width):
             d, e = x[at + k] - center[k], x[one + k] - center[k]
             f, g = x[two + k] - center[k], x[three + k] - center[k]
             total[k] += (d + e) + (f + g)
             squares[k] += (d * d + e * e) + (f * f + g * g)
-        at = three + width
-    while at < end:
+    for at in range(np.uint64(begin) + np.uint64(4) * quarter, end, width):
         for k in range(min(width, end - at)):
             d = x[at + k] - center[k]
             total[k] += d
             squares[k] += d * d
-        at += width
 
 
 @compiled
@@ -147,12 +157,18 @@ def _moments_run(x, begin, end, width, result):
 
 
 @compiled
-def _normalize_run(x, begin, end, line, low, y):
+def _normalize_run(x, begin, end, line, shortcut, low, y):
     center, scale, shift = line
     for at in range(np.uint64(begin), np.uint64(end), np.uint64(center.size)):
-        for k in range(min(np.uint64(center.size), np.uint64(end) - at)):
-            z = (x[at + k] - center[k]) * scale[k] + shift[k]
-            y[at + k] = low if z < low else z
+        count = min(np.uint64(center.size), np.uint64(end) - at)
+        if shortcut.size:
+            for k in range(count):
+                z = (x[at + k] - center[k]) * scale[k] + shift[k] + shortcut[at + k]
+                y[at + k] = low if z < low else z
+        else:
+            for k in range(count):
+                z = (x[at + k] - center[k]) * scale[k] + shift[k]
+                y[at + k] = low if z < low else z
 
 
 @compiled
@@ -167,9 +183,10 @@ def _sums_run(dy, x, begin, end, line, low, result):
     zero = x.dtype.type(0)
     wide = np.zeros((2, center.size), x.dtype)
     total, products = wide[0], wide[1]
-    at, end, width = np.uint64(begin), np.uint64(end), np.uint64(center.size)
-    while at + width + width + width + width <= end:  # four rows at a time, as above
-        one, two, three = at + width, at + width + width, at + width + width + width
+    end, width = np.uint64(end), np.uint64(center.size)
+    quarter = _quarter(begin, end, width)
+    for at in range(np.uint64(begin), np.uint64(begin) + quarter, width):  # as above
+        one, two, three = at + quarter, at + quarter + quarter, at + quarter + quarter + quarter
         for k in range(width):
             d, e = x[at + k] - center[k], x[one + k] - center[k]
             f, g = x[two + k] - center[k], x[three + k] - center[k]
@@ -179,14 +196,12 @@ def _sums_run(dy, x, begin, end, line, low, result):
             w = _gated(dy[three + k], g, scale[k], shift[k], low, zero)
             total[k] += (t + u) + (v + w)
             products[k] += (t * d + u * e) + (v * f + w * g)
-        at = three + width
-    while at < end:
+    for at in range(np.uint64(begin) + np.uint64(4) * quarter, end, width):
         for k in range(min(width, end - at)):
             d = x[at + k] - center[k]
             t = _gated(dy[at + k], d, scale[k], shift[k], low, zero)
             total[k] += t
             products[k] += t * d
-        at += width
     _fold(total, result[0])
     _fold(products, result[1])
 
@@ -211,10 +226,10 @@ def _moments_runs(x, length, width, results):
 
 
 @compiled_parallel
-def _normalize_runs(x, length, line, low, y):
+def _normalize_runs(x, length, line, shortcut, low, y):
     for run in prange((x.size + length - 1) // length):
         begin, end = run * length, min((run + 1) * length, x.size)
-        _normalize_run(x, begin, end, (line[0], line[1], line[2]), low, y)
+        _normalize_run(x, begin, end, (line[0], line[1], line[2]), shortcut, low, y)
 
 
 @compiled_parallel
@@ -300,11 +315,12 @@ def _moments_cpu(x):
     return mean, variance
 
 
-def _normalize_cpu(x, mean, scale, shift, relu):
+def _normalize_cpu(x, mean, scale, shift, relu, shortcut=None):
     y = empty(x.shape, x.dtype)
     line, _ = _line(x, mean, scale, shift)
     length = _run_length(line.shape[1])
-    _normalize_runs(x.reshape(-1), length, line, _low(relu, x.dtype), y.reshape(-1))
+    shortcut = empty((0,), x.dtype) if shortcut is None else shortcut.reshape(-1)
+    _normalize_runs(x.reshape(-1), length, line, shortcut, _low(relu, x.dtype), y.reshape(-1))
     return y
 
 
@@ -329,6 +345,7 @@ def _input_grad_cpu(dy, x, mean, scale, shift, relu, slopes):
 
 
 moments = Kernel("batch_norm.moments", reference=_moments_reference, cpu=_moments_cpu)
+# normalize(x, mean, scale, shift, relu, shortcut): shortcut is of the shape of x, or None
 normalize = Kernel("batch_norm.normalize", reference=_normalize_reference, cpu=_normalize_cpu)
 sums = Kernel("batch_norm.sums", reference=_sums_reference, cpu=_sums_cpu)
 input_grad = Kernel("batch_norm.input_grad", reference=_input_grad_reference, cpu=_input_grad_cpu)

@@ -2,6 +2,7 @@
 
     y  = x   where x > 0, else 0      forward
     dx = dy  where y > 0, else 0      backward
+    dx = dy + more, likewise          where y was used twice, and two gradients come back
 
 NaN is not below zero, so it passes forward: a failure further up stays visible.
 
@@ -24,8 +25,8 @@ def _forward_reference(x):
     return np.where(x < 0, 0, x)
 
 
-def _backward_reference(dy, y):
-    return np.where(y > 0, dy, 0)
+def _backward_reference(dy, y, more=None):
+    return np.where(y > 0, dy if more is None else dy + more, 0)
 
 
 @compiled
@@ -35,9 +36,13 @@ def _forward_run(x, y):
 
 
 @compiled
-def _backward_run(dy, y, dx):
-    for k in range(dy.size):
-        dx[k] = dy[k] if y[k] > 0 else 0
+def _backward_run(dy, y, more, dx):
+    if more.size:
+        for k in range(dy.size):
+            dx[k] = dy[k] + more[k] if y[k] > 0 else 0
+    else:
+        for k in range(dy.size):
+            dx[k] = dy[k] if y[k] > 0 else 0
 
 
 @compiled_parallel
@@ -48,10 +53,10 @@ def _forward_loops(x, y):
 
 
 @compiled_parallel
-def _backward_loops(dy, y, dx):
+def _backward_loops(dy, y, more, dx):
     for run in prange((dy.size + RUN - 1) // RUN):
         first, last = run * RUN, min((run + 1) * RUN, dy.size)
-        _backward_run(dy[first:last], y[first:last], dx[first:last])
+        _backward_run(dy[first:last], y[first:last], more[first:last], dx[first:last])
 
 
 def _forward_cpu(x):
@@ -61,12 +66,14 @@ def _forward_cpu(x):
     return y
 
 
-def _backward_cpu(dy, y):
+def _backward_cpu(dy, y, more=None):
     dx = empty(dy.shape, dy.dtype)
     loops = _backward_run if dy.size <= RUN else _backward_loops
-    loops(dy.reshape(-1), y.reshape(-1), dx.reshape(-1))
+    more = empty((0,), dy.dtype) if more is None else more
+    loops(dy.reshape(-1), y.reshape(-1), more.reshape(-1), dx.reshape(-1))
     return dx
 
 
 forward = Kernel("relu.forward", reference=_forward_reference, cpu=_forward_cpu)
+# backward(dy, y, more): arrays of one shape and dtype; more may be None
 backward = Kernel("relu.backward", reference=_backward_reference, cpu=_backward_cpu)

@@ -26,12 +26,15 @@ from .kernel import Array
 from .memory import scratch
 from .packing import block_count, block_width, pack
 from .planning import MOST, TASK_CYCLES, VECTOR_CYCLES, best_width, cut, flattened
+from .prefetch import claim_run, fetch_run
 from .row_tiles import pixels_in_row, row_tiles
 from .runs import copy_run
 from .simd import MOST_PIXELS, WIDTHS, lanes, tile, tiles, zero_vectors
 
 FEW_PIXELS = 256  # for so few it does not pay to pack the filters,
 FEW_WEIGHTS = 1 << 11  # and so few do not need it
+FAR_BYTES = 1 << 22  # of x and y together: so many that they come from afar
+FEWEST_STEPS = 64  # of a sum, for which it costs next to nothing to ask for the line of its result
 STRETCH_BYTES = 1 << 18  # of filters that are used again and again: a share of the same cache
 
 
@@ -73,12 +76,13 @@ def sweep_rows(x, target, band, where, g, job):
             (y, at_y + group * g.F, spill),
             (first, rows, job.floor, job.lanes),
             (share, job.shares, job.blocks),
+            (x, (n * g.H + g.s * (first + rows)) * g.W * g.C, job.asks),
             g,
         )
 
 
 @compiled
-def _sweep_group(source, packed, begin, target, settings, share, g):
+def _sweep_group(source, packed, begin, target, settings, share, ahead, g):
     """All rows of one task, for the share of one group's filters that is the task's.
 
     Block by block of filters, and in a block stretch by stretch of the window: a stretch is as much
@@ -88,7 +92,7 @@ def _sweep_group(source, packed, begin, target, settings, share, g):
     (start, zeros, at_start), (y, at_y, spill) = begin, target
     task_row, rows, floor, LANES = settings
     A, B, K, x_a, x_b, x_k = three_loops(g, row)
-    mine, shares, blocks = share
+    (mine, shares, blocks), (images, at_next, asks) = share, ahead
     number = f = 0
     while f < g.F:
         width = block_width(g.F, f, g.width, LANES)
@@ -111,7 +115,8 @@ def _sweep_group(source, packed, begin, target, settings, share, g):
                         (y, at_y + f, spill, min(g.F - f, count)),
                         (rows, not first, floor if last else -np.inf, width, count),
                         (min(a_step, A - a), b_step, k_end - k, x_a, x_b, x_k),
-                        (task_row, first and last),
+                        (task_row, first and last, asks and first and f == 0),
+                        (images, at_next),
                         g,
                     )
         number += 1
@@ -138,7 +143,16 @@ def _window_rows(h, A, g):
 
 
 @compiled
-def _sweep_stretch(source, packed, begin, target, settings, steps, where, g):
+def _look_ahead(i, target, ahead, g):
+    """Ask for the next row of y, and for the rows of x that the next task wants after i others."""
+    (y, at_y), (x, at_x) = target, ahead
+    row, x_rows = g.J * g.groups * g.F, g.s * g.W * g.C
+    claim_run(y, at_y + (i + 1) * row, row)
+    fetch_run(x, at_x + i * x_rows, x_rows)
+
+
+@compiled
+def _sweep_stretch(source, packed, begin, target, settings, steps, where, ahead, g):
     """All tiles of one block of filters and one stretch of the window."""
     (x, at_x, x_row), (filters, at_w, w_step) = source, packed
     (start, at_start), (y, at_y, spill, valid) = begin, target
@@ -148,8 +162,10 @@ def _sweep_stretch(source, packed, begin, target, settings, steps, where, g):
     whole = valid == count
     channels = g.groups * g.F
     y_pixel = channels if whole else count
-    task_row, whole_window = where
+    task_row, whole_window, asks = where
     for i in range(rows):
+        if asks:
+            _look_ahead(i, (y, at_y), ahead, g)
         a, a_end = 0, A
         if whole_window:
             a, a_end = _window_rows(g.s * (task_row + i) - g.top, A, g)
@@ -182,6 +198,7 @@ class Cut(NamedTuple):
     """How the work is cut up, beside the Geometry."""
 
     copies: bool  # whether bands are copied, because windows hang over the border
+    asks: bool  # whether memory is asked for ahead
     shares: int  # into so many the filters are cut,
     blocks: int  # of so many blocks of vectors
     lanes: int  # numbers in a vector
@@ -197,6 +214,7 @@ class Job(NamedTuple):
     floor: float  # results below it become it
     step: int  # from one step of the sum to the next in the filters, if they are not packed; or 0
     copies: bool
+    asks: bool
     shares: int
     blocks: int
     lanes: int
@@ -219,7 +237,9 @@ def plan(g, dtype, workers):
 
     band, shares = cut(g.N, g.I, g.fitting_rows(dtype.itemsize), blocks, workers, cycles)
     spill = MOST_PIXELS * max(WIDTHS) * LANES
-    return g._replace(band=band), Cut(g.hangs_over, shares, blocks, LANES, spill)
+    far = (g.N * g.H * g.W * g.C + g.N * g.I * g.J * g.F * g.groups) * dtype.itemsize > FAR_BYTES
+    asks = far and g.P * g.Q * g.K >= FEWEST_STEPS
+    return g._replace(band=band), Cut(g.hangs_over, asks, shares, blocks, LANES, spill)
 
 
 def _suits_row_tiles(g, dtype):

@@ -321,8 +321,13 @@ class Op:
 
     What has a gradient is an argument of the call; all else is a setting of the constructor. An op
     object serves one call. The arrays it was given and has returned are read-only while it lives.
+
+    An output that was used several times gets several gradients. Usually they are added up before
+    backward is called; an op with adds_up = True may be given two, backward(dy, more), because it
+    can add them up on the way.
     """
 
+    adds_up = False
     forward: Callable[..., Array]
     inputs: tuple[Tensor, ...] = ()
     _held: tuple[Array, ...] = ()
@@ -412,16 +417,23 @@ def grad(
     if create_graph and not dy.requires_grad:
         dy = Tensor(dy.data, requires_grad=True)  # then all gradients require one; see _checked
 
-    wanted, found, growing = set(inputs), {}, {output: dy}
+    wanted, found = set(inputs), {}
+    growing: dict[Tensor, tuple[Tensor, ...]] = {output: (dy,)}  # one or two, to be added up
     with _record(create_graph):
         for tensor in _history(output):
-            dy = growing.pop(tensor)  # complete, because all uses of the tensor came before it
+            dys = growing.pop(tensor)  # complete, because all uses of the tensor came before it
+            if tensor in wanted or _watchers or not (tensor.op and tensor.op.adds_up):
+                dys = _added_up(dys)
             if tensor in wanted:
-                found[tensor] = dy
+                found[tensor] = dys[0]
             if tensor.op:
-                for x, dx in _gradients(tensor.op, dy):
-                    growing[x] = growing[x] + dx if x in growing else dx
+                for x, dx in _gradients(tensor.op, dys):
+                    growing[x] = (*_added_up(growing.get(x, ())), dx)
     return [found[x] if x in found else Tensor(xp.zeros_like(x.data)) for x in inputs]
+
+
+def _added_up(dys: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return (dys[0] + dys[1],) if len(dys) == 2 else dys
 
 
 def _history(output: Tensor) -> list[Tensor]:
@@ -440,8 +452,8 @@ def _history(output: Tensor) -> list[Tensor]:
     return sorted(seen, key=lambda tensor: tensor.born, reverse=True)
 
 
-def _gradients(op: Op, dy: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Each input of `op` that requires a gradient, with what op.backward(dy) returned for it."""
+def _gradients(op: Op, dys: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Each input of `op` that requires a gradient, with what op.backward(*dys) returned for it."""
     for k, (x, array) in enumerate(zip(op.inputs, op._held, strict=False)):
         if x.data is not array:
             raise RuntimeError(
@@ -449,11 +461,11 @@ def _gradients(op: Op, dy: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
                 f"op had used it, so its gradient would be wrong. Compute the output anew."
             )
     for watcher in _watchers:
-        watcher.before_backward(op, dy)
-    dxs = op.backward(dy)
+        watcher.before_backward(op, dys[0])
+    dxs = op.backward(*dys)
     dxs = dxs if isinstance(dxs, tuple) else (dxs,)
     for watcher in _watchers:
-        watcher.after_backward(op, dy, dxs)
+        watcher.after_backward(op, dys[0], dxs)
     if len(dxs) != len(op.inputs):
         raise ValueError(
             f"{type(op).__name__}.backward: returned {len(dxs)} gradients, but the op has "

@@ -45,6 +45,16 @@ def _add_and_relu(x, y):
     return ops.add(x, y, activation="relu")
 
 
+def _used_twice(y):
+    """Two gradients come back to y."""
+    return y * 2.0 + ops.square(y)
+
+
+def _end_of_block(x, gamma, beta, shortcut, activation=None):
+    y, _, _ = ops.batch_norm(x, gamma, beta, 0.1, activation, shortcut)
+    return y
+
+
 def _batch_norm(x, gamma, beta, activation=None):
     y, _, _ = ops.batch_norm(x, gamma, beta, epsilon=0.1, activation=activation)
     return y
@@ -67,6 +77,11 @@ CASES = {
     "add, a number": (lambda x: 2 + x, _normal(4)),
     "add, both stretched": (ops.add, _normal(2, 1, 3), _normal(4, 1)),
     "add, relu": (_add_and_relu, _off_zero(2, 3), 0.3 * _positive(3)),
+    "add, relu, used twice": (
+        lambda x, y: _used_twice(_add_and_relu(x, y)),
+        _off_zero(2, 3),
+        0.3 * _positive(3),
+    ),
     "subtract": (ops.subtract, _normal(2, 3), _normal(2, 1)),
     "subtract, from a number": (lambda x: 1 - x, _normal(4)),
     "multiply": (ops.multiply, _normal(2, 3), _normal(2, 1)),
@@ -95,6 +110,7 @@ CASES = {
     "sigmoid": (ops.sigmoid, _normal(5)),
     "tanh": (ops.tanh, _normal(5)),
     "relu": (ops.relu, _off_zero(4, 5)),
+    "relu, used twice": (lambda x: _used_twice(ops.relu(x)), _off_zero(4, 5)),
     "leaky_relu": (ops.leaky_relu, _off_zero(4, 5)),
     "elu": (lambda x: ops.elu(x, alpha=0.7), _off_zero(4, 5)),
     "gelu": (ops.gelu, _normal(5)),
@@ -280,6 +296,21 @@ CASES = {
         _normal(4),
         _normal(4),
     ),
+    "batch_norm, shortcut": (_end_of_block, _normal(3, 2, 5), *[_normal(5)] * 2, _normal(3, 2, 5)),
+    "batch_norm, shortcut, relu": (
+        lambda *inputs: _end_of_block(*inputs, activation="relu"),
+        _normal(3, 2, 2, 5),
+        _normal(5),
+        _normal(5),
+        _normal(3, 2, 2, 5),
+    ),
+    "batch_norm, shortcut, relu, used twice": (
+        lambda *inputs: _used_twice(_end_of_block(*inputs, activation="relu")),
+        _normal(3, 2, 2, 5),
+        _normal(5),
+        _normal(5),
+        _normal(3, 2, 2, 5),
+    ),
     "normalize": (
         ops.normalize,
         _normal(2, 3, 5),
@@ -295,6 +326,15 @@ CASES = {
         _positive(5),
         _normal(5),
         _normal(5),
+    ),
+    "normalize, shortcut, relu": (
+        lambda x, *others: ops.normalize(x, *others[:4], activation="relu", shortcut=others[4]),
+        _normal(2, 3, 5),
+        _normal(5),
+        _positive(5),
+        _normal(5),
+        _normal(5),
+        _normal(2, 3, 5),
     ),
     "average_pool2d": (lambda x: ops.average_pool2d(x), _normal(2, 4, 5, 3)),
     "average_pool2d, overlapping": (

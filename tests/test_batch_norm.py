@@ -65,12 +65,25 @@ def test_the_other_kernels_agree_with_the_reference(shape, dtype, relu):
 
 
 @pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_a_shortcut_is_added_on_the_way(shape, dtype, relu):
+    x, shortcut, line, _ = arguments(shape, dtype)
+    args = (x, *line, relu, shortcut)
+    result, expected = batch_norm.normalize(*args), batch_norm.normalize.reference(*args)
+    assert result.dtype == dtype
+    tolerance = 4 * np.finfo(dtype).eps * np.abs(expected).max()
+    np.testing.assert_allclose(result, expected, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("relu", [False, True])
 def test_the_number_of_threads_changes_no_bit(relu):
     x, dy, line, slopes = arguments((64, 32, 32, 5), "float32")  # ten runs
 
     def results():
         yield from batch_norm.moments(x)
         yield batch_norm.normalize(x, *line, relu)
+        yield batch_norm.normalize(x, *line, relu, dy)
         yield batch_norm.sums(dy, x, *line, relu)
         yield batch_norm.input_grad(dy, x, *line, relu, slopes)
 
@@ -147,6 +160,27 @@ def test_output_and_gradients_are_those_of_pytorch(shape, dtype, relu):
         np.testing.assert_allclose(result.numpy(), wanted, rtol=0, atol=tolerance)
 
 
+@pytest.mark.parametrize("activation", [None, "relu"])
+@pytest.mark.parametrize("training", [False, True])
+def test_with_a_shortcut_or_with_an_addition_of_its_own_all_is_the_same(training, activation):
+    layer = layers.BatchNormalization()
+    x, shortcut, dy = (Tensor(normal(k, 4, 5, 6, 3).astype("float32"), k < 3) for k in (1, 2, 3))
+    together = layer.normalize(x, training, activation, shortcut)  # builds it, as a call does
+    apart = ops.add(layer(x, training), shortcut, activation=activation)
+    inputs = [x, shortcut, layer.gamma, layer.beta]
+    pairs = zip(grad(together, inputs, dy), grad(apart, inputs, dy), strict=True)
+    for ours, theirs in [(together, apart), *pairs]:
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=0, atol=1e-5)
+
+
+def test_a_shortcut_by_hand():
+    x, one, two = Tensor([[1.0], [3.0]]), Tensor([1.0]), Tensor([2.0])
+    y, _, _ = ops.batch_norm(x, two, one, 0.0, "relu", shortcut=Tensor([[0.5], [4.0]]))
+    np.testing.assert_allclose(y.numpy(), [[0], [7]])
+    y = ops.normalize(x, one, one, two, one, 3.0, shortcut=Tensor([[0.5], [4.0]]))
+    np.testing.assert_allclose(y.numpy(), [[1.5], [7]])
+
+
 def test_a_constant_channel_becomes_beta():
     x = Tensor(np.full((6, 2, 2, 3), 7, np.float32), requires_grad=True)
     beta = Tensor(np.array([1, 2, 3], np.float32))
@@ -202,6 +236,12 @@ def test_errors_of_the_ops():
         ops.normalize(Tensor(np.ones(3, np.float32)), *channels(3, 3, 3, 3))
     with pytest.raises(ValueError, match="batch_norm: activation must be 'relu' or None.*'tanh'"):
         ops.batch_norm(x, *channels(3, 3), activation="tanh")
+    with pytest.raises(
+        ValueError, match=r"shortcut has shape \(4, 2\), but x has \(4, 3\).*1x1 conv"
+    ):
+        ops.batch_norm(x, *channels(3, 3), shortcut=Tensor(np.ones((4, 2), np.float32)))
+    with pytest.raises(TypeError, match="normalize: shortcut is float64, but x is float32"):
+        ops.normalize(x, *channels(3, 3, 3, 3), shortcut=Tensor(np.ones((4, 3))))
 
 
 # -- the layer

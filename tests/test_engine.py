@@ -78,6 +78,54 @@ def test_a_tensor_used_twice_gets_both_gradients():
     assert grad(y, [x])[0].data == 7
 
 
+class Treble(Op):
+    """y = 3 x;   dx = 3 dy; it notes what its backward was given."""
+
+    adds_up = True
+
+    def forward(self, x):
+        return x * 3
+
+    def backward(self, *dys):
+        self.given = [dy.item() for dy in dys]
+        return sum(dys[1:], dys[0]) * 3.0
+
+
+@pytest.mark.parametrize(
+    ("uses", "given"),
+    [(lambda y: y, [1]), (lambda y: y + y * 2, [2, 1]), (lambda y: y * y, [3, 3])],
+)
+def test_an_op_may_add_up_two_gradients_itself(uses, given):
+    x = Tensor(1.0, requires_grad=True)
+    y = Treble()(x)
+    op, z = y.op, uses(y)
+    assert grad(z, [x])[0].data == 3 * sum(given)
+    assert sorted(op.given) == sorted(given)
+
+
+def test_of_more_than_two_gradients_it_is_given_two():
+    x = Tensor(1.0, requires_grad=True)
+    y = Treble()(x)
+    op, z = y.op, y * 1.0 + y * 2.0 + y * 3.0
+    assert grad(z, [x])[0].data == 18
+    assert len(op.given) == 2 and sum(op.given) == 6
+
+
+def test_who_asks_for_the_gradient_of_its_output_gets_the_sum():
+    x = Tensor(1.0, requires_grad=True)
+    y = Treble()(x)
+    dx, dy = grad(y + y * 2.0, [x, y])
+    assert (dx.item(), dy.item(), y.op.given) == (9, 3, [3])
+
+
+def test_watchers_see_the_sum():
+    x, diary = Tensor(1.0, requires_grad=True), Diary()
+    with watch(diary):
+        y = Treble()(x)
+        grad(y + y * 2.0, [x])
+    assert ("before backward", "Treble", 3.0) in diary.lines
+
+
 def test_a_tensor_used_twice_is_visited_once():
     x = y = Tensor(1.0, requires_grad=True)
     for _ in range(60):

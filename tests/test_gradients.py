@@ -80,8 +80,8 @@ def test_no_mistake_in_a_backward_goes_unnoticed(op, k, users, monkeypatch):
         pytest.skip("this machine has no number type wider than float64 to cast to")
     right = op.backward
 
-    def wrong(self, dy):
-        dxs = right(self, dy)
+    def wrong(self, *dys):
+        dxs = right(self, *dys)
         if not isinstance(dxs, tuple):
             return dxs * 2
         return tuple(dx if dx is None or i != k else dx * 2 for i, dx in enumerate(dxs))

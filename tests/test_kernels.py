@@ -16,6 +16,9 @@ from minicnn.backend import kernels
 from minicnn.ops.window import place_window
 
 conv2d, max_pool2d, average_pool2d = kernels.conv2d, kernels.max_pool2d, kernels.average_pool2d
+
+from minicnn.kernels import prefetch, sweep  # noqa: E402  conv2d has imported them
+
 NO_PADDING = ((0, 0), (0, 0))
 
 
@@ -189,6 +192,25 @@ def test_long_sums_add_bias_once_and_cut_off_last():
     expected = conv2d.forward.reference(*args)
     assert 0.2 < (expected == 0).mean() < 0.8
     np.testing.assert_allclose(conv2d.forward(*args), expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("padding", [NO_PADDING, ((1, 1), (1, 1))])
+def test_memory_that_is_asked_for_ahead_is_left_alone(padding):
+    x, weight = normal(1, 3, 150, 150, 8), normal(2, 3, 3, 8, 5)
+    g, _ = conv2d.geometry(x.shape, weight.shape, ((1, 1), padding, (1, 1), 1))
+    assert sweep.plan(g, x.dtype, 2)[1].asks
+    args = (x, weight, None, False, (1, 1), padding, (1, 1), 1)
+    expected = conv2d.forward.reference(*args)
+    np.testing.assert_allclose(conv2d.forward(*args), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("at", [0, 5, 90, 1000])
+def test_to_ask_for_memory_changes_nothing_even_past_its_end(at):
+    x = normal(1, 100)
+    expected = x.copy()
+    prefetch.fetch_run(x, at, 50)
+    prefetch.claim_run(x, at, 50)
+    np.testing.assert_array_equal(x, expected)
 
 
 def test_the_reference_is_the_formula():
@@ -452,6 +474,8 @@ def test_relu_of_any_size(size):
     x, dy = normal(1, size), normal(2, size)
     np.testing.assert_array_equal(kernels.relu.forward(x), np.maximum(x, 0))
     np.testing.assert_array_equal(kernels.relu.backward(dy, x), dy * (x > 0))
+    more = normal(3, size)
+    np.testing.assert_array_equal(kernels.relu.backward(dy, x, more), (dy + more) * (x > 0))
 
 
 @pytest.mark.parametrize("size", [0, 1, 7, 100_000])

@@ -29,11 +29,12 @@ def parts_by_attribute(layer: Layer) -> Iterator[tuple[str, Layer | list[Layer]]
         if isinstance(value, Layer) and value not in seen:
             seen.add(value)
             yield attribute, value
-        elif isinstance(value, list | tuple):
-            parts = {part: None for part in value if isinstance(part, Layer) and part not in seen}
-            seen.update(parts)
+        elif isinstance(value, (list, tuple)):  # `list | tuple` would be made anew each time
+            parts = [part for part in value if isinstance(part, Layer)]
+            parts = [part for part in dict.fromkeys(parts) if part not in seen]
             if parts:
-                yield attribute, list(parts)
+                seen.update(parts)
+                yield attribute, parts
 
 
 def parts_of(layer: Layer) -> list[Layer]:

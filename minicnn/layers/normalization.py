@@ -149,19 +149,33 @@ class BatchNormalization(Layer):
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         return self.normalize(x, training)
 
-    def normalize(self, x: Tensor, training: bool, activation: str | None = None) -> Tensor:
-        """What `call` does; with activation="relu" it also cuts off what is below zero."""
+    def normalize(
+        self,
+        x: Tensor,
+        training: bool,
+        activation: str | None = None,
+        shortcut: Tensor | None = None,
+    ) -> Tensor:
+        """What `call` does, and in the same pass what often follows.
+
+        Args:
+            x: the input, (batch, ..., C).
+            training: whether the model is learning.
+            activation: "relu" cuts off what is below zero; None does not.
+            shortcut: is added before that, as at the end of a residual block; of the shape of x.
+        """
+        self.ensure_built(x.shape)
         channels = self.moving_mean.shape
         gamma = Tensor(np.ones(channels, self.dtype)) if self.gamma is None else self.gamma
         beta = Tensor(np.zeros(channels, self.dtype)) if self.beta is None else self.beta
         if training and self.trainable:
-            y, mean, variance = ops.batch_norm(x, gamma, beta, self.epsilon, activation)
+            y, mean, variance = ops.batch_norm(x, gamma, beta, self.epsilon, activation, shortcut)
             self._move(self.moving_mean, mean)
             self._move(self.moving_variance, variance)
             return y
         # detached: a graph must not mind that a later step moves them on
         mean_, variance_ = self.moving_mean.detach(), self.moving_variance.detach()
-        return ops.normalize(x, mean_, variance_, gamma, beta, self.epsilon, activation)
+        return ops.normalize(x, mean_, variance_, gamma, beta, self.epsilon, activation, shortcut)
 
     def _move(self, moving: Variable, now: Array) -> None:
         moving.assign(self.momentum * moving.data + (1 - self.momentum) * now)

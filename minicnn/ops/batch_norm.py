@@ -41,24 +41,30 @@ class NormalizeBatch(Op):
     """y = xhat * gamma + beta;   dgamma, dbeta = Sums(dy, x),   dx = InputGradient(dy, x, gamma).
 
     xhat = (x - mean) / sqrt(spread), where mean and spread = variance + epsilon are those of x.
+    With relu, y is cut off below zero, and dy counts only where y > 0. A fourth input, the
+    shortcut, is added to y, before it is cut off, and so receives the same dy.
     """
 
     def __init__(self, epsilon: float, relu: bool = False) -> None:
         self.epsilon, self.relu = epsilon, relu
 
-    def forward(self, x: Array, gamma: Array, beta: Array) -> Array:
+    def forward(self, x: Array, gamma: Array, beta: Array, shortcut: Array | None = None) -> Array:
+        self.adds_up = self.relu and shortcut is not None
         self.mean, self.variance = kernels.batch_norm.moments(x)
         spread = self.variance + self.epsilon
         line = Line(self.mean, gamma / np.sqrt(spread), beta, self.relu)
         self.batch = Batch(line, spread, self.epsilon)
-        return kernels.batch_norm.normalize(x, *line)
+        return kernels.batch_norm.normalize(x, *line, shortcut)
 
-    def backward(self, dy: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
-        x, gamma, _ = self.inputs
-        op = Sums(self.batch)
+    def backward(self, *dys: Tensor) -> tuple[Tensor | None, ...]:
+        x, gamma, _, *shortcut = self.inputs
+        dy, batch = dys[0], self.batch
+        if shortcut and self.relu:  # from x alone one could not tell what relu lets pass
+            dy, batch = Gate(self.output.data)(*dys), batch.without_relu()
+        op = Sums(batch)
         sums = op(dy, x)
-        dx = InputGradient(self.batch, op.exact)(dy, x, gamma) if x.requires_grad else None
-        return dx, sums[1], sums[0]
+        dx = InputGradient(batch, op.exact)(dy, x, gamma) if x.requires_grad else None
+        return (dx, sums[1], sums[0], *[dy for _ in shortcut])
 
 
 class Sums(Op):
@@ -101,7 +107,10 @@ class InputGradient(Op):
         sums = sums_of(dy, x, self.batch) if self.sums is None else self.sums
         rate = 1 / np.sqrt(spread)
         total, product = sums / (x.size // len(gamma))
-        slopes = gamma * rate * np.stack([np.ones(len(gamma)), -product * rate, -total])
+        slopes = np.empty((3, len(gamma)))  # filled row by row: np.stack would take longer
+        slopes[0] = gamma * rate
+        slopes[1] = slopes[0] * -product * rate
+        slopes[2] = slopes[0] * -total
         return kernels.batch_norm.input_grad(dy, x, *line, slopes)
 
     def backward(self, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -124,17 +133,19 @@ class Normalize(Op):
     """y = (x - mean) * scale + shift;   dx = dy * scale,   dmean = -dx,   dscale = dy * (x - mean).
 
     mean, scale and shift are (C,), so their gradients are added up over all rows. With relu, y is
-    cut off below zero, and dy counts only where y > 0.
+    cut off below zero, and dy counts only where y > 0. A shortcut is added, as in NormalizeBatch.
     """
 
     def __init__(self, relu: bool) -> None:
         self.relu = relu
 
-    def forward(self, x: Array, mean: Array, scale: Array, shift: Array) -> Array:
-        return kernels.batch_norm.normalize(x, mean, scale, shift, self.relu)
+    def forward(
+        self, x: Array, mean: Array, scale: Array, shift: Array, shortcut: Array | None = None
+    ) -> Array:
+        return kernels.batch_norm.normalize(x, mean, scale, shift, self.relu, shortcut)
 
     def backward(self, dy: Tensor) -> tuple[Tensor | None, ...]:
-        x, mean, scale, shift = self.inputs
+        x, mean, scale, shift, *shortcut = self.inputs
         axes = tuple(range(x.ndim - 1))
         if self.relu:
             dy = Gate(self.output.data)(dy)
@@ -142,13 +153,14 @@ class Normalize(Op):
         dx = dy * scale if x.requires_grad else None
         dmean = -total * scale if total is not None else None
         dscale = sum_of(dy * (x - mean), axes) if scale.requires_grad else None
-        return dx, dmean, dscale, total
+        return (dx, dmean, dscale, total, *[dy for _ in shortcut])
 
 
 def sums_of(dy: Array, x: Array, batch: Batch) -> Array:
     """The sums over all rows of dy and dy * xhat, (2, C), in float64."""
     sums = kernels.batch_norm.sums(dy, x, *batch.line)
-    return np.stack([sums[0], sums[1] / np.sqrt(batch.spread)])
+    sums[1] /= np.sqrt(batch.spread)
+    return sums
 
 
 def batch_norm(
@@ -157,6 +169,7 @@ def batch_norm(
     beta: Tensor,
     epsilon: float = 1e-3,
     activation: str | None = None,
+    shortcut: Tensor | None = None,
 ) -> tuple[Tensor, Array, Array]:
     """Give each channel of a batch the mean beta and the standard deviation gamma.
 
@@ -179,14 +192,16 @@ def batch_norm(
         beta: the means, (C,).
         epsilon: keeps the root away from zero, where all x of a channel are equal.
         activation: "relu" cuts y off below zero in the same pass; None leaves it.
+        shortcut: is added to y in the same pass, before the activation; of the shape of x. That is
+            how a residual block ends.
 
     Returns:
         y, of the shape of x; and mean and variance of each channel of x, two arrays (C,) of
         float64. They are no tensors because no gradient goes through them.
 
     Raises:
-        ValueError: x has fewer than two axes or no rows, or gamma and beta do not fit to it.
-        TypeError: x, gamma and beta are not all float32 or all float64.
+        ValueError: x has fewer than two axes or no rows, or the others do not fit to it.
+        TypeError: the tensors are not all float32 or all float64.
 
     Kernels: kernels/batch_norm.py.
     Source: Ioffe and Szegedy 2015, arXiv:1502.03167.
@@ -199,13 +214,14 @@ def batch_norm(
            [ 1.,  2.]], dtype=float32), array([2., 5.]), array([1., 0.]))
     """
     _check("batch_norm", x, activation, gamma=gamma, beta=beta)
+    shortcuts = _shortcuts("batch_norm", x, shortcut)
     if not x.size:
         raise ValueError(
             f"batch_norm: x has shape {x.shape}, so there are no rows to take a mean of. Leave "
             f"empty batches out."
         )
     op = NormalizeBatch(epsilon, activation == "relu")
-    return op(x, gamma, beta), op.mean, op.variance
+    return op(x, gamma, beta, *shortcuts), op.mean, op.variance
 
 
 def normalize(
@@ -216,6 +232,7 @@ def normalize(
     beta: Tensor,
     epsilon: float = 1e-3,
     activation: str | None = None,
+    shortcut: Tensor | None = None,
 ) -> Tensor:
     """Do what batch_norm does, with a mean and a variance that are given.
 
@@ -236,6 +253,7 @@ def normalize(
         beta: the means that y gets, if those of x are as given.
         epsilon: added to the variance.
         activation: "relu" cuts y off below zero in the same pass; None leaves it.
+        shortcut: is added to y in the same pass, as in batch_norm.
 
     Returns:
         A tensor of the shape of x.
@@ -254,7 +272,8 @@ def normalize(
     """
     _check("normalize", x, activation, mean=mean, variance=variance, gamma=gamma, beta=beta)
     scale = gamma * (variance + epsilon) ** -0.5
-    return Normalize(activation == "relu")(x, mean, scale, beta)
+    shortcuts = _shortcuts("normalize", x, shortcut)
+    return Normalize(activation == "relu")(x, mean, scale, beta, *shortcuts)
 
 
 def _check(who: str, x: Tensor, activation: str | None, **channels: Tensor) -> None:
@@ -274,3 +293,17 @@ def _check(who: str, x: Tensor, activation: str | None, **channels: Tensor) -> N
             )
         if tensor.dtype != x.dtype:
             raise TypeError(f"{who}: {name} is {tensor.dtype}, but x is {x.dtype}. Convert one.")
+
+
+def _shortcuts(who: str, x: Tensor, shortcut: Tensor | None) -> list[Tensor]:
+    """The shortcut in a list, or an empty one: the last inputs of the ops."""
+    if shortcut is None:
+        return []
+    if shortcut.shape != x.shape:
+        raise ValueError(
+            f"{who}: shortcut has shape {shortcut.shape}, but x has {x.shape}. They are added "
+            f"number by number: give both the same shape, with a 1x1 convolution for instance."
+        )
+    if shortcut.dtype != x.dtype:
+        raise TypeError(f"{who}: shortcut is {shortcut.dtype}, but x is {x.dtype}. Convert one.")
+    return [shortcut]
