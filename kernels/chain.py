@@ -24,10 +24,9 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from numba import prange
 
 from . import conv2d, conv_pool, matmul
-from .compiling import compiled, compiled_parallel
+from .compiling import compiled, compiled_part
 from .conv_pool import bands_for, pooled_tasks, rows_per_task, z_size
 from .geometry import Geometry, share_of
 from .kernel import Array, Kernel
@@ -35,6 +34,7 @@ from .max_pool2d import pooled
 from .memory import empty, scratch
 from .packing import pack_piece, padded
 from .planning import flattened
+from .sharing import share, threads
 from .simd import array_at, zero_vectors
 from .sweep import Cut, Job, plan, scratch_size, step_in_place, sweep_tasks
 
@@ -105,23 +105,20 @@ def _forward_reference(x, chain):
     return x
 
 
-@compiled_parallel
-def _run(stages, addresses, arrays, zeros, scratch):
+@compiled
+def _run(threads, stages, addresses, arrays, zeros, scratch):
     workers = scratch.shape[0]
     if stages[0].packs or stages[0].pads:
-        for worker in prange(workers):
-            _fetch_weights(stages[0], addresses[0], arrays[1], worker, workers)
+        share(threads, workers, _fetch_weights, (0, stages, addresses, arrays[1]))
     for k in range(stages.size):
-        if stages[k].alone:  # to wake the others would take longer
-            _take_share(k, stages, addresses, arrays, zeros, 0, 1, scratch[0])
-        else:
-            for worker in prange(workers):
-                _take_share(k, stages, addresses, arrays, zeros, worker, workers, scratch[worker])
+        takers = 1 if stages[k].alone else workers  # to wake the others would take longer
+        share(threads, takers, _take_share, (k, stages, addresses, arrays, zeros, scratch))
 
 
-@compiled
-def _fetch_weights(g, addresses, arena, worker, workers):
+@compiled_part
+def _fetch_weights(worker, workers, k, stages, all_addresses, arena):
     """Copy a worker's share of what tiles cannot read where it is, in an order that they can."""
+    g, addresses = stages[k], all_addresses[k]
     if g.pads and worker == 0:
         for f in range(padded(g.F, g.lanes)):
             arena[g.start + f] = 0
@@ -137,12 +134,12 @@ def _fetch_weights(g, addresses, arena, worker, workers):
             pack_piece(filters, packed, piece, g.blocks, g.width, g.lanes)
 
 
-@compiled
-def _take_share(k, stages, addresses, arrays, zeros, worker, workers, scratch):
+@compiled_part
+def _take_share(worker, workers, k, stages, addresses, arrays, zeros, scratch):
     """A worker's share of one link; before that, of fetching the weights of the next."""
     x, arena, y, where = arrays
     if k + 1 < stages.size:
-        _fetch_weights(stages[k + 1], addresses[k + 1], arena, worker, workers)
+        _fetch_weights(worker, workers, k + 1, stages, addresses, arena)
     g = stages[k]
     source = x if k == 0 else arena[g.x : g.x + g.x_size]
     target = y if k == stages.size - 1 else arena[g.y : g.y + g.y_size]
@@ -240,7 +237,7 @@ def _forward_cpu(x, chain):
     arena = memory[:at_hand] if at_hand else empty((plan.arena,), x.dtype)
     arrays = (x.reshape(-1), arena, y.reshape(-1), arena[plan.where :].view(np.int32))
     rest = memory[at_hand : at_hand + workers * plan.scratch].reshape(workers, -1)
-    _run(plan.stages, chain.addresses, arrays, zero_vectors(x.dtype), rest)
+    _run(threads(), plan.stages, chain.addresses, arrays, zero_vectors(x.dtype), rest)
     return y
 
 
