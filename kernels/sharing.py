@@ -82,7 +82,7 @@ def _share_in_llvm(typing, threads, workers, function, arguments):
         threads, workers, _, values = args
         compiled = function.dispatcher.overloads[chosen]
         context.add_linking_libs([compiled.library])
-        task = _task(context, builder.module, compiled.fndesc, values.type)
+        task = _task(context, builder.module, compiled.fndesc, signature.args[3], values.type)
         place = cgutils.alloca_once_value(builder, values)
         given = [builder.ptrtoint(task, INT), builder.ptrtoint(place, INT), workers]
         builder.call(builder.inttoptr(threads, THREADS.as_pointer()), given)
@@ -91,8 +91,8 @@ def _share_in_llvm(typing, threads, workers, function, arguments):
     return types.void(types.int64, types.int64, function, arguments), codegen
 
 
-def _task(context, module, described, kind):
-    """The function that unpacks arguments, of the LLVM type `kind`, and calls the one described.
+def _task(context, module, described, kind, llvm_kind):
+    """The function that unpacks arguments, a tuple, and calls the one described with them.
 
     Whether that one raised an exception is not looked at: kernels do not.
     """
@@ -100,12 +100,29 @@ def _task(context, module, described, kind):
     function.linkage = "internal"
     arguments, *numbers = function.args
     builder = ir.IRBuilder(function.append_basic_block())
-    values = builder.load(builder.bitcast(arguments, kind.as_pointer()))
+    values = builder.load(builder.bitcast(arguments, llvm_kind.as_pointer()))
+    values = _borrowed(context, builder, kind, values)
     given = [*numbers, *cgutils.unpack_tuple(builder, values)]
     callee = context.declare_function(module, described)
     context.call_conv.call_function(builder, callee, described.restype, described.argtypes, given)
     builder.ret_void()
     return function
+
+
+def _borrowed(context, builder, kind, value):
+    """The value with arrays that nobody counts the references to.
+
+    Who waits for all workers keeps the arrays; and threads that count at the same place are slow.
+    """
+    if isinstance(kind, types.Array):
+        array = context.make_array(kind)(context, builder, value=value)
+        array.meminfo = cgutils.get_null_value(array.meminfo.type)
+        return array._getvalue()
+    if isinstance(kind, types.BaseTuple):
+        for k, inner in enumerate(kind.types):
+            part = _borrowed(context, builder, inner, builder.extract_value(value, k))
+            value = builder.insert_value(value, part, k)
+    return value
 
 
 share = _share_in_python if numba.config.DISABLE_JIT else _share_in_llvm
