@@ -4,6 +4,8 @@
     x = conv_pool.forward(x, weight, bias)         or
     x = matmul.multiply(x, weight, bias, relu)     link by link
 
+    and at the end, where it is wanted, softmax.forward(x)
+
 The numbers are those of the kernels named, to the last bit. A single image is so little work that
 half a dozen calls from Python would take several times as long as the arithmetic; here all links
 are done before Python is asked again. What lies between two links is forgotten.
@@ -24,10 +26,9 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from numba import prange
 
-from . import conv2d, conv_pool, matmul
-from .compiling import compiled, compiled_parallel
+from . import conv2d, conv_pool, matmul, softmax
+from .compiling import compiled, compiled_part
 from .conv_pool import bands_for, pooled_tasks, rows_per_task, z_size
 from .geometry import Geometry, share_of
 from .kernel import Array, Kernel
@@ -35,14 +36,17 @@ from .max_pool2d import pooled
 from .memory import empty, scratch
 from .packing import pack_piece, padded
 from .planning import flattened
+from .sharing import share, threads
 from .simd import array_at, zero_vectors
+from .softmax import softmax_rows
 from .sweep import Cut, Job, plan, scratch_size, step_in_place, sweep_tasks
 
 EVERY_PIXEL = ((1, 1), ((0, 0), (0, 0)), (1, 1), 1)  # strides, padding, dilation, groups
 
 
 AT_HAND = 1 << 23  # bytes that may be kept for the next call, always
-LITTLE_WORK = 1 << 14  # multiplications, that one thread does
+LITTLE_WORK = 1 << 14  # multiplications, that one thread does,
+FEW_POWERS = 1 << 7  # as it does so few of e
 NUMBERS_APART = 16  # in the arena: a cache line of float32
 POOLS = (
     *("pools", "pool_P", "pool_Q", "pool_s", "pool_t", "pool_top", "pool_left"),
@@ -78,10 +82,13 @@ class Link(NamedTuple):
 
 
 class Chain:
-    """Links that go together, in their order."""
+    """Links that go together, in their order.
 
-    def __init__(self, links: list[Link]) -> None:
-        self.links = links
+    softmax: whether the numbers of the last link are scores, whose probabilities are wanted, too.
+    """
+
+    def __init__(self, links: list[Link], softmax: bool = False) -> None:
+        self.links, self.softmax = links, softmax
         self.described = tuple(
             (link.weight.shape, link.bias is not None, *link[2:]) for link in links
         )
@@ -102,26 +109,34 @@ def _forward_reference(x, chain):
         else:
             window, *placement = pooling
             x, _ = conv_pool.forward.reference(x, weight, bias, arrangement, window, placement)
-    return x
-
-
-@compiled_parallel
-def _run(stages, addresses, arrays, zeros, scratch):
-    workers = scratch.shape[0]
-    if stages[0].packs or stages[0].pads:
-        for worker in prange(workers):
-            _fetch_weights(stages[0], addresses[0], arrays[1], worker, workers)
-    for k in range(stages.size):
-        if stages[k].alone:  # to wake the others would take longer
-            _take_share(k, stages, addresses, arrays, zeros, 0, 1, scratch[0])
-        else:
-            for worker in prange(workers):
-                _take_share(k, stages, addresses, arrays, zeros, worker, workers, scratch[worker])
+    return np.stack([x, softmax.forward.reference(x)]) if chain.softmax else x
 
 
 @compiled
-def _fetch_weights(g, addresses, arena, worker, workers):
+def _run(threads, stages, addresses, x, y, memory, zeros, layout):
+    workers, where, end, scores, K = layout
+    arena, scratch = memory[:end], memory[end:].reshape(workers, -1)
+    arrays = (x, arena, y, arena[where:].view(np.int32))
+    if stages[0].packs or stages[0].pads:
+        share(threads, workers, _fetch_weights, (0, stages, addresses, arrays[1]))
+    for k in range(stages.size):
+        takers = 1 if stages[k].alone else workers  # to wake the others would take longer
+        share(threads, takers, _take_share, (k, stages, addresses, arrays, zeros, scratch))
+    if y.size > scores:  # there is room for their softmax behind them
+        takers = 1 if scores <= FEW_POWERS else workers
+        share(threads, takers, _take_rows, (y[:scores], y[scores:], scores // K, K))
+
+
+@compiled_part
+def _take_rows(worker, workers, scores, y, rows, K):
+    """A worker's share of softmax."""
+    softmax_rows(scores, y, worker * rows // workers, (worker + 1) * rows // workers, K)
+
+
+@compiled_part
+def _fetch_weights(worker, workers, k, stages, all_addresses, arena):
     """Copy a worker's share of what tiles cannot read where it is, in an order that they can."""
+    g, addresses = stages[k], all_addresses[k]
     if g.pads and worker == 0:
         for f in range(padded(g.F, g.lanes)):
             arena[g.start + f] = 0
@@ -137,12 +152,12 @@ def _fetch_weights(g, addresses, arena, worker, workers):
             pack_piece(filters, packed, piece, g.blocks, g.width, g.lanes)
 
 
-@compiled
-def _take_share(k, stages, addresses, arrays, zeros, worker, workers, scratch):
+@compiled_part
+def _take_share(worker, workers, k, stages, addresses, arrays, zeros, scratch):
     """A worker's share of one link; before that, of fetching the weights of the next."""
     x, arena, y, where = arrays
     if k + 1 < stages.size:
-        _fetch_weights(stages[k + 1], addresses[k + 1], arena, worker, workers)
+        _fetch_weights(worker, workers, k + 1, stages, addresses, arena)
     g = stages[k]
     source = x if k == 0 else arena[g.x : g.x + g.x_size]
     target = y if k == stages.size - 1 else arena[g.y : g.y + g.y_size]
@@ -167,10 +182,10 @@ class Plan(NamedTuple):
     """What is known of a chain before it is run."""
 
     stages: Array  # of STAGE
-    arena: int  # numbers that lie between two links, and filters in the order of the tiles
-    where: int  # in the arena: where poolings say whence their numbers come, which nobody asks
-    scratch: int  # numbers for each worker
+    layout: Any  # workers, where, end, scores, K; see _plan
+    memory: int  # numbers of the arena, and of the scratch memory of all workers
     y_shape: tuple[int, ...]
+    y_size: int
 
 
 class _Arena:
@@ -186,7 +201,11 @@ class _Arena:
 
 
 @functools.lru_cache(maxsize=256)
-def _plan(x_shape, dtype, described, workers):
+def _plan(x_shape, dtype, described, with_softmax, workers):
+    """Stages, and what lies where: first the arena, then scratch memory of the workers.
+
+    In the arena are the numbers between two links, and filters in the order of the tiles.
+    """
     stages, arena = np.zeros(len(described), STAGE), _Arena()
     shape, most, where = x_shape, 0, 0
     for stage, (weight_shape, biased, *rest) in zip(stages, described, strict=True):
@@ -222,27 +241,31 @@ def _plan(x_shape, dtype, described, workers):
     turns = [arena.take(int(sizes[k:-1:2].max(initial=0))) for k in (0, 1)]
     stages["y"] = np.resize(turns, len(stages))
     stages["x"][1:], stages["x_size"][1:] = stages["y"][:-1], sizes[:-1]
-    where = arena.take(where)
+    where = arena.take(where)  # poolings say there whence their numbers come, which nobody asks
+    layout = (workers, where, arena.size, math.prod(shape), shape[-1])
+    shape = (2, *shape) if with_softmax else shape
     if numba.config.DISABLE_JIT:  # in Python, only these have their fields as attributes
         stages = stages.view(np.recarray)
-    return Plan(stages, arena.size, where, padded(most, NUMBERS_APART), shape)
+    memory = arena.size + workers * padded(most, NUMBERS_APART)
+    return Plan(stages, layout, memory, shape, math.prod(shape))
 
 
 def _forward_cpu(x, chain):
     workers = numba.get_num_threads()
     if not len(x):
-        one = _plan((1, *x.shape[1:]), x.dtype, chain.described, workers)
-        return np.empty((0, *one.y_shape[1:]), x.dtype)
-    plan = _plan(x.shape, x.dtype, chain.described, workers)
-    y = empty(plan.y_shape, x.dtype)
-    at_hand = plan.arena if plan.arena * x.itemsize <= AT_HAND else 0
-    memory = scratch(1, at_hand + workers * plan.scratch, x.dtype)[0]
-    arena = memory[:at_hand] if at_hand else empty((plan.arena,), x.dtype)
-    arrays = (x.reshape(-1), arena, y.reshape(-1), arena[plan.where :].view(np.int32))
-    rest = memory[at_hand : at_hand + workers * plan.scratch].reshape(workers, -1)
-    _run(plan.stages, chain.addresses, arrays, zero_vectors(x.dtype), rest)
-    return y
+        y = _forward_cpu(np.zeros((1, *x.shape[1:]), x.dtype), chain)
+        return y[:, :0] if chain.softmax else y[:0]
+    plan = _plan(x.shape, x.dtype, chain.described, chain.softmax, workers)
+    y = empty((plan.y_size,), x.dtype)
+    if plan.memory * x.itemsize <= AT_HAND:
+        memory = scratch(1, plan.memory, x.dtype)[0, : plan.memory]
+    else:
+        memory = empty((plan.memory,), x.dtype)
+    arrays = (x.reshape(-1), y, memory, zero_vectors(x.dtype))
+    _run(threads(), plan.stages, chain.addresses, *arrays, plan.layout)
+    return y.reshape(plan.y_shape)
 
 
-# forward(x, chain): x is (N, H, W, C), or (N, K) if the first link is a matrix product
+# forward(x, chain): x is (N, H, W, C), or (N, K) if the first link is a matrix product;
+# with softmax, what is returned has one axis more in front: the scores and their probabilities
 forward = Kernel("chain.forward", reference=_forward_reference, cpu=_forward_cpu)

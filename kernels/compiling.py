@@ -1,36 +1,42 @@
 """How kernels are compiled: once per machine, kept on disk, and not behind the user's back.
 
-Numba compiles a function when it is first called, which takes a second or so each. The machine code
-is kept in a folder of the user, so that the next process only loads it. Two traps are closed here:
+Numba compiles a function when it is first called, which takes a second or so each. The machine
+code is kept in a folder of the user, so that the next process only loads it. Three traps are
+closed here:
 
 * Numba looks only at a function's own file to see whether its copy on disk is out of date. Our
   kernels call functions of other files, so the folder is named after the text of all of them.
 * A copy beside the source would outlive `pip uninstall` and hide a later installation.
+* Two processes that compile at the same time would give their files the same names.
 """
 
 import functools
 import hashlib
 import os
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 from numba.core import event
+from numba.core.ccallback import CFunc
+from numba.core.sigutils import normalize_signature
 
 from .threads import follow_openmp
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 PACKAGE = __name__.rpartition(".")[0]
+PROCESS = uuid.uuid4().hex[:8]  # a name for this one
 REWRITE = "\r\x1b[K"  # back to the beginning of the line, and clear it
 
 
 def compiled(function: Function) -> Function:
     """Compile for one thread. Runs without the GIL, so that it can work in the background."""
-    return _njit(function, parallel=False)
+    return cast(Function, _njit(function))
 
 
 def compiled_parallel(function: Function) -> Function:
@@ -39,19 +45,61 @@ def compiled_parallel(function: Function) -> Function:
     Only the main thread may call such a function: Numba's simplest thread layer ends the process
     when two Python threads enter parallel code at once.
     """
-    return _njit(function, parallel=True)
+    return cast(Function, _njit(function, parallel=True))
 
 
-def compiled_for_address(signature: Any, function: Callable[..., Any]) -> Any:
+def compiled_part(function: Function) -> Function:
+    """Compile into the kernels that call it. Called from Python, it runs as Python.
+
+    What Python needs to call machine code takes a fifth of the time that compiling does.
+    """
+    if numba.config.DISABLE_JIT:
+        return function
+    return cast(Function, functools.wraps(function)(_Part(function)))
+
+
+class _Part:
+    """A function that has machine code only within others."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.dispatcher = _njit(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+        self._numba_type_ = numba.types.Dispatcher(self.dispatcher)  # what compiled code sees
+
+    def __call__(self, *args: Any) -> Any:
+        return self.function(*args)
+
+
+def compiled_for_address(
+    signature: Any, function: Callable[..., Any], parallel: bool = False
+) -> Any:
     """Compile for a fixed signature of C types; the result has an `.address` to call it by."""
     with _our_cache() as cache:
-        return numba.cfunc(signature, cache=cache)(function)
+        compiled = CFunc(function, normalize_signature(signature), {}, {"parallel": parallel})
+        if cache:
+            compiled.enable_caching()
+            _name_apart(compiled)
+    compiled.compile()
+    return compiled
 
 
-def _njit(function: Function, parallel: bool) -> Function:
+def _njit(function: Any, **options: bool) -> Any:
     with _our_cache() as cache:
         # "numpy": x / 0 is infinite; to look out for it would keep loops from being vectorised
-        return numba.njit(parallel=parallel, cache=cache, nogil=True, error_model="numpy")(function)
+        compiled = numba.njit(cache=cache, nogil=True, error_model="numpy", **options)(function)
+        if cache and not numba.config.DISABLE_JIT:
+            _name_apart(compiled)
+        return compiled
+
+
+def _name_apart(compiled: Any) -> None:
+    """Let this process write files of other names than every other process.
+
+    Numba counts them. If two processes compile at the same time, both may take the same number, and
+    what one of them has compiled would later be run in place of what the other has.
+    """
+    files = compiled._cache._cache_file
+    files._data_name_pattern = files._data_name_pattern.replace("{number", f"{PROCESS}.{{number")
 
 
 @contextmanager

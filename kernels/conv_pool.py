@@ -21,14 +21,14 @@ Versions: NumPy reference, register tiles (simd.py). To come: CUDA (conv_pool.cu
 
 import numba
 import numpy as np
-from numba import prange
 
 from . import conv2d, max_pool2d, winners
-from .compiling import compiled, compiled_parallel
+from .compiling import compiled, compiled_part
 from .geometry import share_of
 from .kernel import Kernel
 from .max_pool2d import pool_row, pooled
 from .memory import empty, scratch
+from .sharing import share, threads
 from .simd import lanes
 from .sweep import prepare, scratch_size, sweep_rows
 
@@ -42,31 +42,28 @@ def _forward_reference(x, weight, bias, arrangement, window, placement):
     return np.where(y < 0, 0, y).astype(x.dtype), where
 
 
-@compiled_parallel
-def _forward_tasks(x, y, where, g, job, pooling, rows_per_task, scratch):
-    workers = scratch.shape[0]
-    for worker in prange(workers):
-        pooled_tasks(
-            worker, workers, (x, y, where), g, job, (pooling, rows_per_task), scratch[worker]
-        )
-
-
 @compiled
+def _forward_tasks(threads, arrays, g, job, pools, scratch):
+    share(threads, scratch.shape[0], pooled_tasks, (arrays, g, job, pools, scratch))
+
+
+@compiled_part
 def pooled_tasks(worker, workers, arrays, g, job, pools, scratch):
-    """All tasks of one worker; scratch is memory of its own, as much as `planned` says."""
-    (x, y, where), (pooling, rows_per_task) = arrays, pools
+    """All tasks of one worker; a row of scratch is memory of its own, as much as `planned` says."""
+    (x, y, where), (pooling, rows_per_task), memory = arrays, pools, scratch[worker]
     P, s, top, I, J = pooling[0], pooling[2], pooling[4], pooling[6], pooling[7]
     C, zero = g.groups * g.F, x.dtype.type(0)
+    begin_z = all_filters = np.int64(0)  # a plain 0 is a type of its own, to be compiled for
     in_z = g.band * g.J * C
-    z, spill = scratch[:in_z], scratch[in_z : in_z + job.spill]
-    band = scratch[in_z + job.spill :]
+    z, spill = memory[:in_z], memory[in_z : in_z + job.spill]
+    band = memory[in_z + job.spill :]
     per_image = (I + rows_per_task - 1) // rows_per_task
     for task in share_of(worker, workers, g.N * per_image):
         n, begin = task // per_image, task % per_image * rows_per_task
         end = min(begin + rows_per_task, I)
         first = max(0, s * begin - top)
         rows = min(g.I, s * (end - 1) - top + P) - first
-        sweep_rows(x, (z, 0, spill), band, (n, first, rows, 0), g, job)
+        sweep_rows(x, (z, begin_z, spill), band, (n, first, rows, all_filters), g, job)
         for i in range(begin, end):
             at_z, at_y = -first * g.J * C, (n * I + i) * J * C
             pool_row(z, at_z, y, where, at_y, i, zero, (g.I, g.J, C), pooling)
@@ -102,7 +99,7 @@ def _forward_cpu(x, weight, bias, arrangement, window, placement):
     g, job = bands_for(g, pooling, rows), job._replace(shares=1)
     memory = scratch(workers, z_size(g) + scratch_size(g, job), x.dtype)
     flat = (x.reshape(-1), y.reshape(-1), where.reshape(-1))
-    _forward_tasks(*flat, g, job, pooling, rows, memory)
+    _forward_tasks(threads(), flat, g, job, (pooling, rows), memory)
     return y, where
 
 

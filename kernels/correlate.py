@@ -17,15 +17,15 @@ from typing import NamedTuple
 
 import numba
 import numpy as np
-from numba import prange
 
-from .compiling import compiled, compiled_parallel
+from .compiling import compiled, compiled_part
 from .geometry import columns_under, copy_band, rows_under, share_of
 from .memory import empty, scratch
 from .packing import block_width, padded
 from .planning import MOST, best_width, flattened
 from .row_tiles import most_channels, row_tiles
 from .runs import add_run, clear_run, copy_run
+from .sharing import share, threads
 from .simd import lanes, tile, tiles, zero_vectors
 
 TASKS = 32  # so many that threads of unequal speed finish together; the same on every machine
@@ -50,21 +50,26 @@ class Cuts(NamedTuple):
     in_columns: int  # numbers of dy in a unit
 
 
-@compiled_parallel
-def _correlate(x, dy, parts, g, cuts, LANES, zeros, scratch):
-    workers = scratch.shape[0]
-    for worker in prange(workers):
-        memory = scratch[worker, : cuts.in_band], scratch[worker, cuts.in_band :]
-        for task in share_of(worker, workers, cuts.parts * cuts.slices):
-            part, mine = task // cuts.slices, task % cuts.slices
-            channels = mine * g.K // cuts.slices, (mine + 1) * g.K // cuts.slices
-            begin = part * cuts.units // cuts.parts
-            for unit in range(begin, (part + 1) * cuts.units // cuts.parts):
-                target = (parts[part], zeros, unit > begin, LANES)
-                _correlate_unit(x, dy, target, (unit, *channels), g, cuts, memory)
-
-
 @compiled
+def _correlate(threads, arrays, g, cuts, LANES, scratch):
+    share(threads, scratch.shape[0], _correlate_tasks, (arrays, g, cuts, LANES, scratch))
+
+
+@compiled_part
+def _correlate_tasks(worker, workers, arrays, g, cuts, LANES, scratch):
+    """All tasks of one worker; a row of scratch is memory of its own."""
+    x, dy, parts, zeros = arrays
+    memory = scratch[worker, : cuts.in_band], scratch[worker, cuts.in_band :]
+    for task in share_of(worker, workers, cuts.parts * cuts.slices):
+        part, mine = task // cuts.slices, task % cuts.slices
+        channels = mine * g.K // cuts.slices, (mine + 1) * g.K // cuts.slices
+        begin = part * cuts.units // cuts.parts
+        for unit in range(begin, (part + 1) * cuts.units // cuts.parts):
+            target = (parts[part], zeros, unit > begin, LANES)
+            _correlate_unit(x, dy, target, (unit, *channels), g, cuts, memory)
+
+
+@compiled_part
 def _correlate_unit(x, dy, target, where, g, cuts, memory):
     """Add what the pixels of one unit contribute to the cells of some channels."""
     unit, k, k_end = where
@@ -95,7 +100,7 @@ def _correlate_unit(x, dy, target, where, g, cuts, memory):
     )
 
 
-@compiled
+@compiled_part
 def _widen(dy, at, pixels, F, LANES, wide):
     """Copy `pixels` runs of F numbers, with room for whole vectors between them."""
     apart = padded(F, LANES)
@@ -104,7 +109,7 @@ def _widen(dy, at, pixels, F, LANES, wide):
         clear_run(wide, k * apart + F, apart - F)
 
 
-@compiled
+@compiled_part
 def _correlate_pixels(source, gradient, target, settings, g):
     """All tiles for the pixels of one unit."""
     (x, at_x, pixel, row, image), (dy, at_dy, apart) = source, gradient
@@ -148,12 +153,17 @@ def _correlate_pixels(source, gradient, target, settings, g):
             f += width * LANES
 
 
-@compiled_parallel
-def _add_parts(parts, dw, shape, slices, LANES):
-    """Unpack and add up: dw is (P*Q, K, groups, F), each row of F owned by one prange step."""
+@compiled
+def _add_parts(threads, workers, parts, dw, shape, slices, LANES):
+    share(threads, workers, _add_rows, (parts, dw, shape, slices, LANES))
+
+
+@compiled_part
+def _add_rows(worker, workers, parts, dw, shape, slices, LANES):
+    """Unpack and add up: dw is (P*Q, K, groups, F), and a worker owns some of its rows."""
     cells, K, groups, F = shape
     apart = padded(F, LANES)
-    for row in prange(cells * K * groups):
+    for row in share_of(worker, workers, cells * K * groups):
         cell, k, group = row // (K * groups), row // groups % K, row % groups
         mine = ((k + 1) * slices - 1) // K
         begin, end = mine * K // slices, (mine + 1) * K // slices
@@ -168,12 +178,14 @@ def correlate(x, dy, dw, g):
     if g.N == 0:
         dw.fill(0)
         return
-    dtype, LANES = x.dtype, lanes(x.dtype)
+    dtype, LANES, workers = x.dtype, lanes(x.dtype), numba.get_num_threads()
     g, cuts = _plan(flattened(g), dtype)
     parts = empty((cuts.parts, dw.size // g.F * padded(g.F, LANES)), dtype)
-    memory = scratch(numba.get_num_threads(), cuts.in_band + cuts.in_columns, dtype)
-    _correlate(x.reshape(-1), dy.reshape(-1), parts, g, cuts, LANES, zero_vectors(dtype), memory)
-    _add_parts(parts, dw.reshape(-1), (g.P * g.Q, g.K, g.groups, g.F), cuts.slices, LANES)
+    memory = scratch(workers, cuts.in_band + cuts.in_columns, dtype)
+    arrays = (x.reshape(-1), dy.reshape(-1), parts, zero_vectors(dtype))
+    _correlate(threads(), arrays, g, cuts, LANES, memory)
+    shape = (g.P * g.Q, g.K, g.groups, g.F)
+    _add_parts(threads(), workers, parts, dw.reshape(-1), shape, cuts.slices, LANES)
 
 
 def _suits_turned_tiles(Q, J):

@@ -10,9 +10,7 @@ with zeros around it, into scratch memory that stays in the cache.
 
 from typing import NamedTuple
 
-import numpy as np
-
-from .compiling import compiled
+from .compiling import compiled_part
 from .runs import clear_run, copy_run
 
 BAND_BYTES = 1 << 17  # of input rows in one task: a share of the second-level cache
@@ -61,14 +59,13 @@ class Geometry(NamedTuple):
         return min(self.I, 1 + max(0, BAND_BYTES // itemsize - one) // max(1, two - one))
 
 
-@compiled
+@compiled_part
 def share_of(worker, workers, tasks):
     """The tasks of one worker: neighbours, so that two workers seldom touch the same memory."""
-    worker = np.int64(worker)  # that of a prange is unsigned, and would turn the others into floats
     return range(worker * tasks // workers, (worker + 1) * tasks // workers)
 
 
-@compiled
+@compiled_part
 def copy_band(x, where, channels, g, band, at):
     """Copy what lies under some rows of windows, with zeros around it; of each pixel a slice.
 
@@ -95,7 +92,7 @@ def copy_band(x, where, channels, g, band, at):
         clear_run(band, to + end * count, (across - end) * count)
 
 
-@compiled
+@compiled_part
 def paste_band(band, at, x, n, g):
     """Copy what lies under all windows back to an image, without the borders; 0 where none is."""
     rows, across = rows_under(g, g.I), columns_under(g)
@@ -111,19 +108,19 @@ def paste_band(band, at, x, n, g):
         clear_run(x, to + end * g.C, (g.W - end) * g.C)
 
 
-@compiled
+@compiled_part
 def rows_under(g, rows):
     """How many rows of x lie under `rows` rows of windows."""
     return g.s * (rows - 1) + g.d * (g.P - 1) + 1
 
 
-@compiled
+@compiled_part
 def columns_under(g):
     """How many columns of x lie under a row of windows."""
     return g.t * (g.J - 1) + g.e * (g.Q - 1) + 1
 
 
-@compiled
+@compiled_part
 def three_loops(g, row):
     """Counts and steps in x of the sum over a window: (A, B, K, x_a, x_b, x_k).
 

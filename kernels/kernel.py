@@ -30,9 +30,9 @@ class Kernel:
     gpu: Callable[..., Any] | None = None
 
     def __call__(self, *args: Any) -> Any:
+        if not any(map(is_gpu_array, args)):
+            return self.cpu(*map(_given, args))
         on_gpu = [is_gpu_array(a) for a in args if hasattr(a, "shape")]
-        if not any(on_gpu):
-            return self.cpu(*(_given(a) for a in args))
         if not all(on_gpu):
             devices = ", ".join("GPU" if gpu else "CPU" for gpu in on_gpu)
             raise TypeError(

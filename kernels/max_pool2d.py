@@ -18,7 +18,7 @@ Versions: NumPy reference, Numba loops. To come: CUDA (max_pool2d.cu).
 import numpy as np
 from numba import prange
 
-from .compiling import compiled, compiled_parallel
+from .compiling import compiled_parallel, compiled_part
 from .kernel import Kernel
 from .memory import empty
 
@@ -55,7 +55,7 @@ def _scatter_reference(dy, where, x_shape):
     return dx.reshape(x_shape)
 
 
-@compiled
+@compiled_part
 def pool_row(x, at_x, y, where, at_y, i, floor, size, pooling):
     """Row i of windows of one image; x, y and where are flat.
 
@@ -92,7 +92,7 @@ def pool_row(x, at_x, y, where, at_y, i, floor, size, pooling):
             y[here + c] = floor if y[here + c] < floor else y[here + c]
 
 
-@compiled
+@compiled_part
 def _largest_of_four(x, at_x, y, where, here, first, W, C, floor):
     """The commonest window, 2 x 2 pixels from number `first` on: they stay in registers."""
     pixels = (np.int32(first), np.int32(first + 1), np.int32(first + W), np.int32(first + W + 1))
@@ -110,7 +110,7 @@ def _largest_of_four(x, at_x, y, where, here, first, W, C, floor):
         where[here + c] = winner
 
 
-@compiled
+@compiled_part
 def _beats(value, best):
     """Whether `value` is larger, or the first NaN.
 

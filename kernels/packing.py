@@ -8,20 +8,22 @@ The last blocks are narrower, so that few lanes stay idle: of the vectors that a
 of two is a block. The very last vector is filled up with zeros.
 """
 
+import numba
 import numpy as np
-from numba import prange
 from numpy.lib.stride_tricks import as_strided
 
-from .compiling import compiled, compiled_parallel
+from .compiling import compiled, compiled_part
+from .geometry import share_of
 from .memory import empty
 from .runs import clear_run
+from .sharing import share, threads
 from .simd import lanes
 
 ALONE = 1 << 15  # numbers; one thread has packed fewer of them before a second one has started
 TURNED = 64  # steps that are packed together where filters have to be turned
 
 
-@compiled
+@compiled_part
 def padded(count, LANES):
     """`count`, rounded up to whole vectors."""
     return (count + LANES - 1) // LANES * LANES
@@ -34,7 +36,7 @@ def block_count(F, width, LANES):
     return whole + rest.bit_count()  # of the rest, each power of two is a block
 
 
-@compiled
+@compiled_part
 def block_width(F, f, width, LANES):
     """The width of the block of filters that begins at f: narrower at the end."""
     vectors = (F - f + LANES - 1) // LANES
@@ -43,7 +45,7 @@ def block_width(F, f, width, LANES):
     return width
 
 
-@compiled
+@compiled_part
 def block_at(number, F, width, LANES):
     """Where a block of filters begins, and its width."""
     f = 0
@@ -60,8 +62,9 @@ def pack(filters, width):
     groups, P, Q, K, F = filters.shape
     LANES = lanes(filters.dtype)
     packed = empty((groups * P * Q * K * padded(F, LANES),), filters.dtype)
-    loops = _pack_in_parallel if packed.size > ALONE else _pack
-    loops(_in_any_order(filters), packed, block_count(F, width, LANES), width, LANES)
+    workers = numba.get_num_threads() if packed.size > ALONE else 1
+    blocks = block_count(F, width, LANES)
+    _pack(threads(), workers, _in_any_order(filters), packed, blocks, width, LANES)
     return packed
 
 
@@ -73,21 +76,19 @@ def _in_any_order(filters):
     return as_strided(filters, (*filters.shape, 2), (*filters.strides, 0))
 
 
-@compiled_parallel
-def _pack_in_parallel(filters, packed, blocks, width, LANES):
-    groups, P, Q, _, _, _ = filters.shape
-    for piece in prange(groups * blocks * P * Q):
-        pack_piece(filters, packed, np.int64(piece), blocks, width, LANES)
-
-
 @compiled
-def _pack(filters, packed, blocks, width, LANES):
+def _pack(threads, workers, filters, packed, blocks, width, LANES):
+    share(threads, workers, _pack_pieces, (filters, packed, blocks, width, LANES))
+
+
+@compiled_part
+def _pack_pieces(worker, workers, filters, packed, blocks, width, LANES):
     groups, P, Q, _, _, _ = filters.shape
-    for piece in range(groups * blocks * P * Q):
-        pack_piece(filters, packed, np.int64(piece), blocks, width, LANES)
+    for piece in share_of(worker, workers, groups * blocks * P * Q):
+        pack_piece(filters, packed, piece, blocks, width, LANES)
 
 
-@compiled
+@compiled_part
 def pack_piece(filters, packed, piece, blocks, width, LANES):
     """A block of filters, (groups, P, Q, K, F, any), of one group and one cell of the window."""
     _, P, Q, K, F, _ = filters.shape
@@ -111,7 +112,7 @@ def pack_piece(filters, packed, piece, blocks, width, LANES):
             clear_run(packed, at + k * count + valid, count - valid)
 
 
-@compiled
+@compiled_part
 def _turn(here, packed, at, steps, valid, count):
     """Some steps of a block, read filter by filter; what is written to stays in the cache."""
     for lane in range(np.uint64(valid)):

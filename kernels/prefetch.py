@@ -17,7 +17,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .compiling import compiled
+from .compiling import compiled_part
 from .memory import LINE
 
 NEAR = 2  # of LLVM's levels 0 to 3: into the second-level cache, for it is not wanted at once
@@ -39,13 +39,13 @@ def _ask(typing: Any, x: Any, at: Any, writes: Any) -> Any:
     return types.void(x, types.uint64, writes), codegen
 
 
-@compiled
+@compiled_part
 def _fetch(x, at, count):
     for k in range(np.uint64(0), np.uint64(count), np.uint64(LINE // x.itemsize)):
         _ask(x, np.uint64(at) + k, 0)
 
 
-@compiled
+@compiled_part
 def _claim(x, at, count):
     for k in range(np.uint64(0), np.uint64(count), np.uint64(LINE // x.itemsize)):
         _ask(x, np.uint64(at) + k, 1)

@@ -6,10 +6,10 @@ Python's negative indices do, and the question keeps a loop from being vectorise
 
 import numpy as np
 
-from .compiling import compiled
+from .compiling import compiled_part
 
 
-@compiled
+@compiled_part
 def copy_run(x, at_x, y, at_y, count):
     """y[at_y ...] = x[at_x ...], `count` numbers."""
     a, b = np.uint64(at_x), np.uint64(at_y)
@@ -17,7 +17,7 @@ def copy_run(x, at_x, y, at_y, count):
         y[b + k] = x[a + k]
 
 
-@compiled
+@compiled_part
 def add_run(x, at_x, y, at_y, count):
     """y[at_y ...] += x[at_x ...], `count` numbers."""
     a, b = np.uint64(at_x), np.uint64(at_y)
@@ -25,7 +25,7 @@ def add_run(x, at_x, y, at_y, count):
         y[b + k] += x[a + k]
 
 
-@compiled
+@compiled_part
 def clear_run(y, at, count):
     """y[at ...] = 0, `count` numbers."""
     a = np.uint64(at)

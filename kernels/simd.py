@@ -36,7 +36,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .compiling import compiled, compiled_for_address
+from .compiling import compiled_for_address, compiled_part
 
 INT = ir.IntType(64)
 WIDTHS = (1, 2, 4)  # vectors side by side
@@ -408,7 +408,7 @@ def _pointer(typing, address, like):
     return types.CPointer(like.dtype)(types.int64, like), codegen
 
 
-@compiled
+@compiled_part
 def _array_in_llvm(address, size, like):
     return numba.carray(_pointer(address, like), (size,))
 

@@ -21,43 +21,48 @@ import functools
 
 import numba
 import numpy as np
-from numba import prange
 
-from .compiling import compiled, compiled_parallel
+from .compiling import compiled, compiled_part
 from .geometry import share_of
 from .memory import scratch
 from .packing import block_count, block_width, pack
 from .planning import MOST, TASK_CYCLES, VECTOR_CYCLES, best_width, cut
 from .runs import add_run, clear_run
+from .sharing import share, threads
 from .simd import MOST_PIXELS, WIDTHS, lanes, tile, tiles, zero_vectors
 
 BAND_BYTES = 1 << 18  # of the rows of dx in one task: a share of the second-level cache
 
 
-@compiled_parallel
-def _spread(dy, filters, dx, g, shares, LANES, zeros, spills):
-    workers = spills.shape[0]
+@compiled
+def _spread(threads, arrays, g, shares, LANES, spills):
+    share(threads, spills.shape[0], _spread_tasks, (arrays, g, shares, LANES, spills))
+
+
+@compiled_part
+def _spread_tasks(worker, workers, arrays, g, shares, LANES, spills):
+    """All tasks of one worker; a row of spills is memory of its own."""
+    dy, filters, dx, zeros = arrays
     per_image = (g.H + g.band - 1) // g.band
     per_share = g.N * per_image
-    for worker in prange(workers):
-        for task in share_of(worker, workers, shares[0] * per_share):
-            n, begin = task % per_share // per_image, task % per_image * g.band
-            end = min(begin + g.band, g.H)
-            if shares[0] == 1:  # all channels are this task's: its rows are one piece of memory
-                clear_run(dx, (n * g.H + begin) * g.W * g.C, (end - begin) * g.W * g.C)
-            for group in range(g.groups):
-                _spread_group(
-                    (dy, group * g.K),
-                    (filters, group * (filters.size // g.groups)),
-                    (dx, group * g.F, spills[worker]),
-                    (task // per_share, *shares),
-                    (zeros, LANES),
-                    (n, begin, end),
-                    g,
-                )
+    for task in share_of(worker, workers, shares[0] * per_share):
+        n, begin = task % per_share // per_image, task % per_image * g.band
+        end = min(begin + g.band, g.H)
+        if shares[0] == 1:  # all channels are this task's: its rows are one piece of memory
+            clear_run(dx, (n * g.H + begin) * g.W * g.C, (end - begin) * g.W * g.C)
+        for group in range(g.groups):
+            _spread_group(
+                (dy, group * g.K),
+                (filters, group * (filters.size // g.groups)),
+                (dx, group * g.F, spills[worker]),
+                (task // per_share, *shares),
+                (zeros, LANES),
+                (n, begin, end),
+                g,
+            )
 
 
-@compiled
+@compiled_part
 def _spread_group(source, packed, target, share, settings, rows, g):
     """What the filters of one group give to the rows of one task, block by block of channels."""
     (dx, at_dx, spill), (filters, at_w), (zeros, LANES) = target, packed, settings
@@ -86,14 +91,14 @@ def _spread_group(source, packed, target, share, settings, rows, g):
         c += count
 
 
-@compiled
+@compiled_part
 def _meeting(begin, end, offset, stride, count):
     """From which k on, and up to which, of `count`:  begin <= stride*k + offset < end."""
     first = max(0, (begin - offset + stride - 1) // stride)
     return first, max(first, min(count, (end - 1 - offset) // stride + 1))
 
 
-@compiled
+@compiled_part
 def _spread_rows(source, packed, target, settings, where, g):
     """What rows of dy give to dx by way of one cell p, q of the window."""
     (dy, at_dy), (filters, at_w) = source, packed
@@ -132,13 +137,13 @@ def _spread_rows(source, packed, target, settings, where, g):
                     add_run(spill, m * count, dx, at + m * y_pixel, valid)
 
 
-@compiled
+@compiled_part
 def _are_runs(g):
     """Whether the channels of g are runs that overlap."""
     return g.F * g.groups > g.C
 
 
-@compiled
+@compiled_part
 def _spread_runs(source, packed, target, settings, where, g):
     """What rows of dy give to dx by way of row p of the window: overlapping runs of numbers."""
     (dy, at_dy), (filters, at_w) = source, packed
@@ -197,8 +202,8 @@ def spread(dy, filters, dx, g):
     g, shares = _plan(g, dtype, workers)
     spills = scratch(workers, MOST_PIXELS * max(WIDTHS) * lanes(dtype), dtype)
     packed = pack(filters, g.width)
-    zeros = zero_vectors(dtype)
-    _spread(dy.reshape(-1), packed, dx.reshape(-1), g, shares, lanes(dtype), zeros, spills)
+    arrays = (dy.reshape(-1), packed, dx.reshape(-1), zero_vectors(dtype))
+    _spread(threads(), arrays, g, shares, lanes(dtype), spills)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -18,9 +18,8 @@ from typing import NamedTuple
 
 import numba
 import numpy as np
-from numba import prange
 
-from .compiling import compiled, compiled_parallel
+from .compiling import compiled, compiled_part
 from .geometry import columns_under, copy_band, share_of, three_loops
 from .kernel import Array
 from .memory import scratch
@@ -29,6 +28,7 @@ from .planning import MOST, TASK_CYCLES, VECTOR_CYCLES, best_width, cut, flatten
 from .prefetch import claim_run, fetch_run
 from .row_tiles import pixels_in_row, row_tiles
 from .runs import copy_run
+from .sharing import share, threads
 from .simd import MOST_PIXELS, WIDTHS, lanes, tile, tiles, zero_vectors
 
 FEW_PIXELS = 256  # for so few it does not pay to pack the filters,
@@ -38,18 +38,16 @@ FEWEST_STEPS = 64  # of a sum, for which it costs next to nothing to ask for the
 STRETCH_BYTES = 1 << 18  # of filters that are used again and again: a share of the same cache
 
 
-@compiled_parallel
-def _sweep(x, y, g, job, scratch):
-    workers = scratch.shape[0]
-    for worker in prange(workers):
-        sweep_tasks(worker, workers, (x, y), g, job, scratch[worker])
-
-
 @compiled
+def _sweep(threads, arrays, g, job, scratch):
+    share(threads, scratch.shape[0], sweep_tasks, (arrays, g, job, scratch))
+
+
+@compiled_part
 def sweep_tasks(worker, workers, arrays, g, job, scratch):
-    """All tasks of one worker; scratch is memory of its own, as much as scratch_size says."""
-    x, y = arrays
-    spill, band = scratch[: job.spill], scratch[job.spill :]
+    """All tasks of one worker; a row of scratch is its own, as much as scratch_size says."""
+    (x, y), memory = arrays, scratch[worker]
+    spill, band = memory[: job.spill], memory[job.spill :]
     per_image = (g.I + g.band - 1) // g.band
     per_share = g.N * per_image
     for task in share_of(worker, workers, job.shares * per_share):
@@ -59,14 +57,15 @@ def sweep_tasks(worker, workers, arrays, g, job, scratch):
         sweep_rows(x, target, band, (n, first, rows, task // per_share), g, job)
 
 
-@compiled
+@compiled_part
 def sweep_rows(x, target, band, where, g, job):
     """Some rows of one image, for a share of the filters."""
     (n, first, rows, share), (y, at_y, spill) = where, target
     source, row = x, g.W * g.C
     at_x = ((n * g.H + g.s * first - g.top) * g.W - g.left) * g.C
     if job.copies:
-        copy_band(x, (n, first, rows), (0, g.C), g, band, 0)
+        begin = np.int64(0)  # to Numba, a plain 0 is a type of its own, to be compiled for
+        copy_band(x, (n, first, rows), (begin, g.C), g, band, begin)
         source, row, at_x = band, columns_under(g) * g.C, 0
     for group in range(g.groups):
         _sweep_group(
@@ -81,7 +80,7 @@ def sweep_rows(x, target, band, where, g, job):
         )
 
 
-@compiled
+@compiled_part
 def _sweep_group(source, packed, begin, target, settings, share, ahead, g):
     """All rows of one task, for the share of one group's filters that is the task's.
 
@@ -123,7 +122,7 @@ def _sweep_group(source, packed, begin, target, settings, share, ahead, g):
         f += count
 
 
-@compiled
+@compiled_part
 def _stretch(A, B, K, most):
     """Cut the loops of a sum into stretches of `most` steps: (a, b at once, pieces of k)."""
     if B * K > most:
@@ -131,7 +130,7 @@ def _stretch(A, B, K, most):
     return min(A, most // (B * K)), B, 1
 
 
-@compiled
+@compiled_part
 def _window_rows(h, A, g):
     """Which of a window's A rows lie inside the image, the first of them at row h: from, to.
 
@@ -142,7 +141,7 @@ def _window_rows(h, A, g):
     return (begin, end) if begin < end else (0, 1)
 
 
-@compiled
+@compiled_part
 def _look_ahead(i, target, ahead, g):
     """Ask for the next row of y, and for the rows of x that the next task wants after i others."""
     (y, at_y), (x, at_x) = target, ahead
@@ -151,7 +150,7 @@ def _look_ahead(i, target, ahead, g):
     fetch_run(x, at_x + i * x_rows, x_rows)
 
 
-@compiled
+@compiled_part
 def _sweep_stretch(source, packed, begin, target, settings, steps, where, ahead, g):
     """All tiles of one block of filters and one stretch of the window."""
     (x, at_x, x_row), (filters, at_w, w_step) = source, packed
@@ -294,4 +293,4 @@ def sweep(x, filters, start, relu, y, g):
     if g.N:
         g, job = prepare(filters, start, relu, flattened(g))
         memory = scratch(numba.get_num_threads(), scratch_size(g, job), x.dtype)
-        _sweep(x.reshape(-1), y.reshape(-1), g, job, memory)
+        _sweep(threads(), (x.reshape(-1), y.reshape(-1)), g, job, memory)

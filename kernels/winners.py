@@ -23,13 +23,13 @@ from typing import NamedTuple
 
 import numba
 import numpy as np
-from numba import prange
 
-from .compiling import compiled, compiled_parallel
+from .compiling import compiled, compiled_part
 from .geometry import columns_under, copy_band, paste_band, share_of
 from .list_tiles import list_tiles, tile_rows, walk
 from .memory import empty, scratch
 from .runs import clear_run
+from .sharing import share, threads
 from .simd import lanes
 
 AT_ONCE = 64  # places in y whose winners are listed, filter by filter, while they are in the cache
@@ -63,7 +63,7 @@ def suits(g, where, dtype):
     return one_run and g.N > 0 and 2 * I * J <= g.I * g.J
 
 
-@compiled
+@compiled_part
 def _list_winners(arrays, places_of, images, filters, plan, lists):
     """List, for some filters and images, each gradient that is not 0, and where it leads in x."""
     (dy, where, F), (numbers, places, counts) = arrays, lists
@@ -86,7 +86,7 @@ def _list_winners(arrays, places_of, images, filters, plan, lists):
                 counts[k] = np.int64(entry - k * room)
 
 
-@compiled
+@compiled_part
 def _walk_along(lists, k, source, target, plan):
     """All tiles for the list of filter k; the filter has its cells in `target`."""
     (numbers, places, counts), (x, at_x), (y, at_y) = lists, source, target
@@ -109,74 +109,70 @@ def _walk_along(lists, k, source, target, plan):
             )
 
 
-@compiled
-def _turn(weight, turned, row, g, run, back):
-    """One cell of all filters: in weight they are neighbours, in turned each has its own cells."""
-    p, k = row // (g.Q * g.K), row % (g.Q * g.K)
-    here, there = np.uint64(row * g.F), np.uint64(p * run + k)
+@compiled_part
+def _turn_cells(worker, workers, weight, turned, g, run, back):
+    """A worker's share of the cells of all filters, from one array to the other.
+
+    In `weight` the filters are neighbours, in `turned` the cells of each of them are.
+    """
     apart = np.uint64(g.P * run)
-    for f in range(np.uint64(g.F)):
-        if back:
-            weight[here + f] = turned[there + f * apart]
-        else:
-            turned[there + f * apart] = weight[here + f]
-
-
-@compiled_parallel
-def _weight_grad(x, arrays, places_of, dw, turned, g, plan, lists, scratch):
-    workers = scratch.shape[0]
-    numbers, places, counts = lists
-    for worker in prange(workers):
-        mine = numbers[worker], places[worker], counts[worker]
-        tasks = share_of(worker, workers, g.F)
-        filters = tasks.start, tasks.stop
-        _collect(x, arrays, places_of, turned, filters, g, plan, mine, scratch[worker])
-    for row in prange(g.P * g.Q * g.K):
-        _turn(dw, turned, np.int64(row), g, plan.run, True)
+    for cell in share_of(worker, workers, g.P * g.Q * g.K):
+        p, k = cell // (g.Q * g.K), cell % (g.Q * g.K)
+        here, there = np.uint64(cell * g.F), np.uint64(p * run + k)
+        for f in range(np.uint64(g.F)):
+            if back:
+                weight[here + f] = turned[there + f * apart]
+            else:
+                turned[there + f * apart] = weight[here + f]
 
 
 @compiled
-def _collect(x, arrays, places_of, turned, filters, g, plan, lists, band):
-    """Gradients of some filters, from all images."""
-    (f, f_end), size = filters, g.P * plan.run
+def _weight_grad(threads, x, arrays, places_of, dw, turned, g, plan, lists, scratch):
+    workers = scratch.shape[0]
+    share(threads, workers, _collect, (x, arrays, places_of, turned, g, plan, lists, scratch))
+    share(threads, workers, _turn_cells, (dw, turned, g, plan.run, True))
+
+
+@compiled_part
+def _collect(worker, workers, x, arrays, places_of, turned, g, plan, lists, scratch):
+    """Gradients of a worker's share of the filters, from all images."""
+    mine, band = (lists[0][worker], lists[1][worker], lists[2][worker]), scratch[worker]
+    filters, size = share_of(worker, workers, g.F), g.P * plan.run
+    f, f_end = filters.start, filters.stop
     clear_run(turned, f * size, (f_end - f) * size)
     for n in range(0, g.N if f < f_end else 0, plan.images):
         end = min(g.N, n + plan.images)
-        _list_winners(arrays, places_of, (n, end), filters, plan, lists)
+        _list_winners(arrays, places_of, (n, end), (f, f_end), plan, mine)
         source, at_x = x, n * plan.image
         if plan.copies:
             source, at_x = band, 0
             for m in range(end - n):
                 copy_band(x, (n + m, 0, g.I), (0, g.C), g, band, m * plan.image)
         for k in range(f_end - f):
-            _walk_along(lists, k, (source, at_x), (turned, (f + k) * size), plan)
-
-
-@compiled_parallel
-def _input_grad(dx, arrays, places_of, weight, turned, g, plan, lists, scratch):
-    workers = scratch.shape[0]
-    numbers, places, counts = lists
-    for row in prange(g.P * g.Q * g.K):
-        _turn(weight, turned, np.int64(row), g, plan.run, False)
-    for worker in prange(workers):
-        mine = numbers[worker], places[worker], counts[worker]
-        for unit in share_of(worker, workers, (g.N + plan.images - 1) // plan.images):
-            images = unit * plan.images, min(g.N, (unit + 1) * plan.images)
-            _give(dx, arrays, places_of, turned, images, g, plan, mine, scratch[worker])
+            _walk_along(mine, k, (source, at_x), (turned, (f + k) * size), plan)
 
 
 @compiled
-def _give(dx, arrays, places_of, turned, images, g, plan, lists, band):
-    """Gradients of some images, from all filters."""
-    n, end = images
-    _list_winners(arrays, places_of, images, (0, g.F), plan, lists)
-    target, at = (band, 0) if plan.copies else (dx, n * plan.image)
-    clear_run(target, at, (end - n) * plan.image)
-    for k in range(g.F):
-        _walk_along(lists, k, (target, at), (turned, k * g.P * plan.run), plan)
-    if plan.copies:
-        for m in range(end - n):
-            paste_band(band, m * plan.image, dx, n + m, g)
+def _input_grad(threads, dx, arrays, places_of, weight, turned, g, plan, lists, scratch):
+    workers = scratch.shape[0]
+    share(threads, workers, _turn_cells, (weight, turned, g, plan.run, False))
+    share(threads, workers, _give, (dx, arrays, places_of, turned, g, plan, lists, scratch))
+
+
+@compiled_part
+def _give(worker, workers, dx, arrays, places_of, turned, g, plan, lists, scratch):
+    """Gradients of a worker's share of the images, from all filters."""
+    mine, band = (lists[0][worker], lists[1][worker], lists[2][worker]), scratch[worker]
+    for unit in share_of(worker, workers, (g.N + plan.images - 1) // plan.images):
+        n, end = unit * plan.images, min(g.N, (unit + 1) * plan.images)
+        _list_winners(arrays, places_of, (n, end), (0, g.F), plan, mine)
+        target, at = (band, 0) if plan.copies else (dx, n * plan.image)
+        clear_run(target, at, (end - n) * plan.image)
+        for k in range(g.F):
+            _walk_along(mine, k, (target, at), (turned, k * g.P * plan.run), plan)
+        if plan.copies:
+            for m in range(end - n):
+                paste_band(band, m * plan.image, dx, n + m, g)
 
 
 @functools.lru_cache(maxsize=256)
@@ -208,9 +204,8 @@ def _walk_all(loops, images, winners, filters, g, gives):
     # the last vector of the last image may reach over its end
     memory = scratch(workers, plan.images * plan.image + plan.lanes if plan.copies else 1, dtype)
     arrays = (dy.reshape(-1), where.reshape(-1), g.F)
-    loops(
-        images.reshape(-1), arrays, places_of, filters.reshape(-1), turned, g, plan, lists, memory
-    )
+    flat = (images.reshape(-1), arrays, places_of, filters.reshape(-1), turned)
+    loops(threads(), *flat, g, plan, lists, memory)
 
 
 def weight_grad(x, dy, where, dw, g):

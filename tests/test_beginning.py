@@ -130,6 +130,21 @@ def test_who_watches_sees_every_op():
     assert names.seen.count("Combine") == 2 and "ConvolveAndPool" in names.seen
 
 
+def test_probabilities_of_a_single_class_are_warned_of_as_ever():
+    model = models.Sequential([layers.Input((6,)), layers.Dense(4), layers.Dense(1)])
+    model.layers[-1].activation = activations.softmax
+    with no_grad(), pytest.warns(UserWarning, match="every output is 1"):
+        assert (model(images(3, 6)).numpy() == 1).all()
+
+
+def test_probabilities_remember_their_scores():
+    model, x = convolutional(activation="softmax"), images(40, 13, 11, 3)
+    with no_grad():
+        y = model(x)
+    model.layers[-1].activation = activations.linear
+    np.testing.assert_array_equal(y.logits.numpy(), model(x).numpy())
+
+
 def test_evaluate_takes_the_loss_from_the_scores():
     model, x, y = convolutional(activation="softmax"), images(6, 13, 11, 3), np.arange(6) % 5
     model.layers[-1].kernel.assign(1000 * images(33, 5))  # so that probabilities are rounded to 0

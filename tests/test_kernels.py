@@ -385,8 +385,10 @@ def links(dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("count", [1, 3, 300], ids=["one", "three", "many"])
-def test_a_chain_agrees_with_the_reference(count, dtype):
-    x, chain = normal(1, count, 9, 8, 5).astype(dtype), kernels.chain.Chain(links(dtype))
+@pytest.mark.parametrize("softmax", [False, True])
+def test_a_chain_agrees_with_the_reference(softmax, count, dtype):
+    x = normal(1, count, 9, 8, 5).astype(dtype)
+    chain = kernels.chain.Chain(links(dtype), softmax)
     y, expected = kernels.chain.forward(x, chain), kernels.chain.forward.reference(x, chain)
     assert (y.shape, y.dtype) == (expected.shape, expected.dtype)
     atol = 1000 * np.finfo(dtype).eps * np.abs(expected).max(initial=1)

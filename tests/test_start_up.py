@@ -49,6 +49,15 @@ def test_machine_code_is_kept_in_minicnns_folder_and_the_user_is_told_once(tmp_p
 
 
 @compiles
+def test_processes_that_compile_at_the_same_time_write_different_files(tmp_path):
+    for dtype in ("float32", "float64"):
+        for path in tmp_path.glob("numba/*/**/*.nbi"):
+            path.unlink()  # as if the second had looked before the first one had written
+        python(RELU.replace("[-1.0, 2.0]", f"[-1.0, 2.0], '{dtype}'"), MINICNN_HOME=str(tmp_path))
+    assert len(list(tmp_path.glob("numba/*/**/relu._forward_run*.nbc"))) == 2
+
+
+@compiles
 def test_numbas_own_setting_comes_first(tmp_path):
     python(RELU, MINICNN_HOME=str(tmp_path / "unused"), NUMBA_CACHE_DIR=str(tmp_path / "numba"))
     assert list(tmp_path.glob("numba/**/*.nbi"))

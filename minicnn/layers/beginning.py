@@ -2,7 +2,8 @@
 
 It changes no number. A layer belongs to the beginning if a link of a chain does what it does:
 convolutions and Dense with relu or without activation, max pooling behind relu; Dropout and
-Flatten, which have nothing to compute then. The first layer that is none of these ends it.
+Flatten, which have nothing to compute then. The first layer that is none of these ends it; with
+its other activation, if it is a convolution or Dense, and that of Dense may be softmax.
 """
 
 from __future__ import annotations
@@ -57,7 +58,11 @@ class Beginning:
                     self._activation = first.activation
             self.count += count
         self._shape = shape[1:]
-        self._chain = kernels.chain.Chain(links) if len(links) >= FEWEST else None
+        # where all probabilities would be 1, the activation has something to say
+        self._softmax = (
+            self._activation is activations.softmax and len(shape) == 2 and shape[1] != 1
+        )
+        self._chain = kernels.chain.Chain(links, self._softmax) if len(links) >= FEWEST else None
 
     def holds(self, layers: Sequence[Layer], x: Tensor) -> bool:
         """Whether nothing has changed: layers, their weights and settings, the shape of x."""
@@ -69,7 +74,12 @@ class Beginning:
 
     def __call__(self, x: Tensor) -> Tensor:
         """What comes out of the last layer of the beginning."""
-        y = kernels.chain.forward(x.data, self._chain).reshape(len(x.data), *self._shape)
+        y = kernels.chain.forward(x.data, self._chain)
+        if self._softmax:
+            scores, probabilities = map(Tensor, y)
+            probabilities.logits = scores
+            return probabilities
+        y = y.reshape(len(x.data), *self._shape)
         return Tensor(y) if self._activation is None else self._activation(Tensor(y))
 
 
