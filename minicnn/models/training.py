@@ -48,8 +48,8 @@ class Trainer(Layer):
     (50.0, 30)
     """
 
-    def __init__(self, trainable: bool = True, name: str | None = None) -> None:
-        super().__init__(trainable=trainable, name=name)
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(**keywords)
         self.optimizer: Optimizer | None = None
         self.loss: Any = None
         self.history: History | None = None  # of the last fit
