@@ -20,7 +20,6 @@ from minicnn.layers import (
     Flatten,
     GlobalAveragePooling2D,
     GlobalMaxPooling2D,
-    Input,
     InputLayer,
     Layer,
     LeakyReLU,

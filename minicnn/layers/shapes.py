@@ -32,6 +32,18 @@ def is_shape(value: Any) -> bool:
     return sizes and all(size is None or hasattr(size, "__index__") for size in value)
 
 
+def flat_shapes(shapes: Any) -> list[Shape]:
+    """All shapes of a structure, in the order of structure.leaves().
+
+    >>> flat_shapes({"b": (None, 3), "a": [(None, 5)]})
+    [(None, 5), (None, 3)]
+    """
+    if is_shape(shapes):
+        return [tuple(shapes)]
+    entries = [shapes[key] for key in sorted(shapes)] if isinstance(shapes, dict) else shapes
+    return [shape for entry in entries for shape in flat_shapes(entry)]
+
+
 def mapped_shapes(function: Callable[[Shape], Any], shapes: Any) -> Any:
     """The same structure, with function(shape) in the place of each shape.
 

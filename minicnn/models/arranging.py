@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from minicnn.layers.structure import are_alike, is_nested, leaves
+from minicnn.models.batches import holds_arrays, is_stream
+from minicnn.models.checks import as_array
 from minicnn.models.graph import Graph
 
 
@@ -31,6 +33,18 @@ def arranged(given: Any, graph: Graph, title: str) -> list[Any]:
         f"{title}: wants {_described(wanted)}, but got {_described(given)}. Give the inputs "
         f"in that form, or in a dict by their names: {', '.join(names)}."
     )
+
+
+def one_array(name: str, given: Any) -> Any:
+    """What was given for a single array: in a list or dict of one, or as a list of its rows.
+
+    What yields batches, and all that is no list of arrays, stays as it is.
+    """
+    if not holds_arrays(given) or is_stream(given):
+        return given
+    if len(given) == 1:
+        return leaves(given)[0]
+    return given if isinstance(given, dict) else as_array(name, given)
 
 
 def _described(structure: Any) -> str:

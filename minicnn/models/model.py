@@ -10,8 +10,9 @@ from minicnn.layers import Layer
 from minicnn.layers.calling import only_one, placeholders
 from minicnn.layers.nesting import parts_of
 from minicnn.layers.operators import Operator
+from minicnn.layers.structure import mapped
 from minicnn.layers.symbolic import SymbolicTensor
-from minicnn.models.arranging import arranged
+from minicnn.models.arranging import arranged, one_array
 from minicnn.models.checks import check_shape, fits
 from minicnn.models.graph import Graph
 from minicnn.models.keywords import hints_at_misspelt_keywords
@@ -87,6 +88,7 @@ class Model(Trainer):
         self._layers: list[Layer] | None = None
         self._has_parts = True  # in training, too, they learn from it whether it is
         self.graph: Graph | None = None
+        self._output_shape: Any = None  # of a model that has to be tried for that
         if inputs is not None or outputs is not None:
             self._connect(Graph(inputs, outputs))
 
@@ -108,6 +110,20 @@ class Model(Trainer):
     def title(self) -> str:
         """How messages speak of the model: model 'sequential' (Sequential)."""
         return f"model {self.name!r} ({type(self).__name__})"
+
+    def names_of_outputs(self) -> Any:
+        """The names of the outputs, in the structure in which the model gives them."""
+        if self.graph is None:
+            return None
+        return mapped(lambda tensor: tensor.node.layer.name, self.graph.output_structure)
+
+    def _arranged(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+        if self.graph is None:
+            return x, y, sample_weight
+        x = one_array("x", x) if len(self.graph.inputs) == 1 else x
+        if len(self.graph.outputs) == 1:
+            y, sample_weight = one_array("y", y), one_array("sample_weight", sample_weight)
+        return x, y, sample_weight
 
     def call(self, x: Any, training: bool | None = None) -> Any:
         """Compute the outputs; a subclass that is not made of inputs and outputs defines this.
@@ -144,7 +160,9 @@ class Model(Trainer):
     def output_shape(self) -> Any:
         """The shape of the output; a list of shapes, if there are several outputs."""
         if self.graph is None:
-            return super().output_shape
+            if self._output_shape is None:
+                self._output_shape = super().output_shape
+            return self._output_shape
         return only_one([tensor.shape for tensor in self.graph.outputs])
 
     @property

@@ -14,7 +14,7 @@ from minicnn.autograd import Tensor
 from minicnn.layers.calling import placeholders, shapes_of, shapes_of_results
 from minicnn.layers.node import Node
 from minicnn.layers.pipeline import Pipeline
-from minicnn.layers.shapes import Shape
+from minicnn.layers.shapes import Shape, flat_shapes
 from minicnn.layers.structure import leaves, mapped, packed
 from minicnn.layers.symbolic import SymbolicTensor
 from minicnn.models.graph import Graph
@@ -56,9 +56,10 @@ class Plan:
                     results[number] = tensor
             for number in drops:
                 results[number] = None
-        if isinstance(self._graph.output_structure, SymbolicTensor):
-            return results[self._wanted[0]]
-        return packed(self._graph.output_structure, [results[number] for number in self._wanted])
+        outputs = self._graph.output_structure
+        if len(self._wanted) == 1 and not isinstance(outputs, dict):
+            return results[self._wanted[0]]  # Keras, too, takes it out of a list of one
+        return packed(outputs, [results[number] for number in self._wanted])
 
     def _step(self, nodes: list[Node]) -> tuple[Step, list[int]]:
         """The step that does these calls, and the numbers of what it reads."""
@@ -107,7 +108,7 @@ class Plan:
         for node in self._graph.nodes:
             if not node.is_input:
                 results = _shapes_from(node, found)
-                found.update(zip(leaves(node.outputs), _flat_shapes(results), strict=True))
+                found.update(zip(leaves(node.outputs), flat_shapes(results), strict=True))
         return mapped(lambda tensor: found[tensor], self._graph.output_structure)
 
 
@@ -120,10 +121,6 @@ def _shapes_from(node: Node, found: dict[SymbolicTensor, Shape]) -> Any:
     if len(arguments) == 1 and not keywords:
         return node.layer.compute_output_shape(shapes_of(arguments[0]))
     return shapes_of_results(node.layer, arguments, keywords)
-
-
-def _flat_shapes(shapes: Any) -> list[Shape]:
-    return [tensor.shape for tensor in leaves(placeholders(shapes, "float32"))]
 
 
 def _through(pipeline: Pipeline, reads: int) -> Callable[[list[Any], bool | None], Any]:

@@ -11,6 +11,7 @@ from minicnn.layers.names import automatic_name
 from minicnn.layers.pipeline import Pipeline
 from minicnn.layers.shapes import Shape
 from minicnn.layers.symbolic import SymbolicTensor
+from minicnn.models.arranging import one_array
 from minicnn.models.checks import check_shape, fits
 from minicnn.models.model import Model
 
@@ -172,6 +173,17 @@ class Sequential(Model):
         names = ["input", *(layer.name for layer in self._layers)]
         steps = zip(names, self._tensors, strict=False)
         return f"Shapes so far: {', '.join(f'{name} {x.shape}' for name, x in steps)}."
+
+    def names_of_outputs(self) -> str:
+        """The model has one output."""
+        return self.name
+
+    def _arranged(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+        return (
+            one_array("x", x),
+            one_array("y", y),
+            one_array("sample_weight", sample_weight),
+        )
 
     def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         return self._pipeline(x, training)
