@@ -19,6 +19,7 @@ from minicnn import (
     ops,
     optimizers,
     regularizers,
+    saving,
     utils,
     visualize,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "ops",
     "optimizers",
     "regularizers",
+    "saving",
     "set_device",
     "set_floatx",
     "utils",

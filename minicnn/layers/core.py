@@ -81,6 +81,10 @@ class InputLayer(Layer):
         del config["trainable"]  # as Keras has it
         return config
 
+    def get_further_config(self) -> dict[str, Any]:
+        """Nothing: the shape is an argument."""
+        return {}
+
 
 def Input(
     shape: Any = None,

@@ -438,6 +438,12 @@ class Layer:
             config["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
         return config
 
+    def get_further_config(self) -> dict[str, Any]:
+        """What files say beside the arguments: the shape that the layer was built for."""
+        if not self.built or self._built_for is None:
+            return {}
+        return {"build_config": {"input_shape": mapped_shapes(list, self._built_for)}}
+
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
         """Make a layer from what get_config returned, here or in Keras."""

@@ -34,6 +34,10 @@ class Operator(Layer):
         """Only the name."""
         return {"name": self.name}
 
+    def get_further_config(self) -> dict[str, Any]:
+        """Nothing: there is nothing to build."""
+        return {}
+
 
 class Add(Operator):
     """x + y."""
@@ -86,7 +90,8 @@ class Absolute(Operator):
 class GetItem(Operator):
     """x[index]."""
 
-    function = staticmethod(ops.getitem)
+    def call(self, x: Tensor, index: Any) -> Tensor:
+        return x[tuple(index) if isinstance(index, list) else index]  # files have lists only
 
 
 class Reshape(Operator):

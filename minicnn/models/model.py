@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from minicnn.layers import Layer
@@ -14,13 +16,18 @@ from minicnn.layers.structure import mapped
 from minicnn.layers.symbolic import SymbolicTensor
 from minicnn.models.arranging import arranged, one_array
 from minicnn.models.checks import check_shape, fits
+from minicnn.models.functional_config import functional_config, functional_parts
 from minicnn.models.graph import Graph
 from minicnn.models.keywords import hints_at_misspelt_keywords
 from minicnn.models.plan import Plan
+from minicnn.models.serialization import deserialize_keras_object, serialize_keras_object
 from minicnn.models.summary import print_summary
 from minicnn.models.training import Trainer
 from minicnn.models.weight_files import read_weights, write_weights
+from minicnn.registry import custom_object_scope
 from minicnn.suggest import did_you_mean
+
+FUNCTIONAL_KEYS = {"layers", "input_layers", "output_layers"}
 
 
 class Model(Trainer):
@@ -201,6 +208,66 @@ class Model(Trainer):
             )
         return self.graph
 
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make such a model again, without its weights.
+
+        Raises:
+            NotImplementedError: a subclass defines none, and has arguments that cannot be saved.
+        """
+        if self.graph is None or not _takes_inputs_and_outputs(type(self)):
+            return super().get_config()
+        return {"name": self.name, "trainable": self.trainable, **functional_config(self.graph)}
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Make a model, with new weights, from what get_config returned, here or in Keras.
+
+        Args:
+            config: the configuration.
+            custom_objects: classes and functions of the user's own, by name.
+
+        Raises:
+            ValueError: it is broken, or names a class that is not known.
+        """
+        if "input_layers" not in config:
+            return super().from_config(config)
+        with custom_object_scope(custom_objects or {}):
+            inputs, outputs = functional_parts(config)
+        settings = {key: config[key] for key in config.keys() - FUNCTIONAL_KEYS}
+        if settings.get("trainable") is None:
+            settings.pop("trainable", None)
+        return cls(inputs=inputs, outputs=outputs, **settings)
+
+    def get_further_config(self) -> dict[str, Any]:
+        """What files say beside the arguments: for which shape it was built, and compile's."""
+        built = super().get_further_config()
+        if self.graph is not None:
+            built = {"build_config": {"input_shape": None}}
+        return {**built, "compile_config": self.get_compile_config()}
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """The arguments that compile was given, as files have them; none if it was not called."""
+        if self.optimizer is None:
+            return {}
+        names = ("loss", "loss_weights", "metrics", "weighted_metrics")
+        given = dict(zip(("optimizer", *names), (self.optimizer, *self._settings), strict=True))
+        return {name: serialize_keras_object(value) for name, value in given.items()}
+
+    def compile_from_config(self, config: Mapping[str, Any]) -> None:
+        """Compile the model with what get_compile_config has returned, here or in Keras."""
+        known = ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics")
+        self.compile(**{name: deserialize_keras_object(config.get(name)) for name in known})
+
+    def to_json(self, **keywords: Any) -> str:
+        """The model as JSON, without its weights; models.model_from_json reads it, also in Keras.
+
+        Args:
+            **keywords: for json.dumps: indent, for one.
+        """
+        return json.dumps(serialize_keras_object(self), **keywords)
+
     @hints_at_misspelt_keywords
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """Find a layer by its name or its place; the first has the index 0.
@@ -300,3 +367,11 @@ class Model(Trainer):
                 f"it with Input(shape), or call it once."
             )
         read_weights(filepath, self.layers, skip_mismatch)
+
+
+def _takes_inputs_and_outputs(cls: type[Model]) -> bool:
+    """Whether a model of this class can be made of inputs and outputs again."""
+    takes = inspect.signature(cls.__init__).parameters
+    kinds = {parameter.kind for parameter in takes.values()}
+    anything = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+    return {"inputs", "outputs"} <= takes.keys() or anything <= kinds

@@ -119,9 +119,8 @@ class OutputScores:
 
     def choose(self, labels: Any, outputs: Any) -> None:
         """Choose the accuracies that fit these labels, and outputs of these shapes."""
-        for part, y, shape in zip(
-            self.parts, self._spread(labels), flat_shapes(outputs), strict=True
-        ):
+        shapes = flat_shapes(outputs)
+        for part, y, shape in zip(self.parts, self._spread(labels), shapes, strict=True):
             if y is not None:
                 part.choose(y, shape)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minicnn.autograd import Tensor
@@ -14,6 +14,8 @@ from minicnn.layers.symbolic import SymbolicTensor
 from minicnn.models.arranging import one_array
 from minicnn.models.checks import check_shape, fits
 from minicnn.models.model import Model
+from minicnn.models.serialization import deserialize_keras_object, serialize_keras_object
+from minicnn.registry import custom_object_scope
 
 
 class Sequential(Model):
@@ -173,6 +175,37 @@ class Sequential(Model):
         names = ["input", *(layer.name for layer in self._layers)]
         steps = zip(names, self._tensors, strict=False)
         return f"Shapes so far: {', '.join(f'{name} {x.shape}' for name, x in steps)}."
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make such a model again, without its weights."""
+        begin = [self._tensors[0].node.layer] if self._tensors else []
+        layers = [serialize_keras_object(layer) for layer in [*begin, *self._layers]]
+        config = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
+        config["layers"] = layers
+        if self._tensors:
+            config["build_input_shape"] = self._tensors[0].shape
+        return config
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Make a model, with new weights, from what get_config returned, here or in Keras.
+
+        Args:
+            config: the configuration.
+            custom_objects: classes and functions of the user's own, by name.
+
+        Raises:
+            ValueError: it is broken, or names a class that is not known.
+        """
+        with custom_object_scope(custom_objects or {}):
+            layers = [deserialize_keras_object(entry) for entry in config["layers"]]
+        model = cls(layers, name=config.get("name"))
+        shape = config.get("build_input_shape")
+        if not model.built and shape:
+            model.build(tuple(shape))
+        return model
 
     def names_of_outputs(self) -> str:
         """The model has one output."""
