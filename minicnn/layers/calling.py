@@ -161,7 +161,7 @@ def _tried(layer: Layer, arguments: Any, keywords: Any, size: int) -> Any:
 
 def without_traces(layer: Layer, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
     """What the layer returns in inference, with no graph and no losses that stay behind."""
-    with no_grad():
+    with no_grad(), np.errstate(all="ignore"):  # zeros may well be divided by zeros
         y = layer.called(False, {**keywords}, *arguments)
     layer.forget_losses()
     return y
