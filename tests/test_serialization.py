@@ -184,7 +184,7 @@ LAMBDA = {"class_name": "__lambda__", "config": {"code": "4wEAAAA", "defaults": 
         (
             with_layer(module="os", class_name="system"),
             ValueError,
-            "Could not locate class 'system'",
+            "not locate class 'system'",
         ),
         (with_layer(module="os", class_name="Dense"), ValueError, "Could not locate class 'Dense'"),
         (with_layer(class_name="Dens"), ValueError, "Did you mean 'Dense'"),

@@ -374,8 +374,9 @@ class Layer:
         for weight in self.own_weights:
             if weight.trainable and weight.regularizer is not None:
                 found.append(weight.regularizer(weight))
-        for part in parts_of(self):
-            found += part.losses
+        if self._has_parts:  # asked first, because every step of a training comes here
+            for part in parts_of(self):
+                found += part.losses
         return found
 
     def get_weights(self) -> list[Array]:

@@ -21,7 +21,7 @@ from minicnn.utils import pack_x_y_sample_weight
 from minicnn.variable import Variable
 
 if TYPE_CHECKING:
-    from minicnn.models.training import Trainer
+    from minicnn.models.steps import Steps
 
 AnyScores: TypeAlias = Scores | OutputScores
 
@@ -35,7 +35,7 @@ class Loop:
         callbacks: are told of everything.
     """
 
-    def __init__(self, model: Trainer, scores: AnyScores, callbacks: CallbackList) -> None:
+    def __init__(self, model: Steps, scores: AnyScores, callbacks: CallbackList) -> None:
         self.model = model
         self.scores = scores
         self.callbacks = callbacks

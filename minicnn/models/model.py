@@ -10,6 +10,7 @@ from typing import Any
 
 from minicnn.layers import Layer
 from minicnn.layers.calling import only_one, placeholders
+from minicnn.layers.configs import from_arguments
 from minicnn.layers.nesting import parts_of
 from minicnn.layers.operators import Operator
 from minicnn.layers.structure import mapped
@@ -65,14 +66,14 @@ class Model(Trainer):
     >>> from minicnn import layers
     >>> left, right = layers.Input((8,), name="left"), layers.Input((8,), name="right")
     >>> same = layers.Dense(4, activation="relu")
-    >>> joined = layers.Concatenate()([same(left), same(right)])
+    >>> joined = layers.Concatenate(name="joined")([same(left), same(right)])
     >>> model = Model([left, right], layers.Dense(1)(joined))
     >>> model.output_shape, model.count_params(), len(model.layers)
     ((None, 1), 45, 5)
 
     A part of it is a model as well, with the same weights:
 
-    >>> Model(model.inputs, model.get_layer("concatenate").output).output_shape
+    >>> Model(model.inputs, model.get_layer("joined").output).output_shape
     (None, 8)
     """
 
@@ -215,6 +216,9 @@ class Model(Trainer):
             NotImplementedError: a subclass defines none, and has arguments that cannot be saved.
         """
         if self.graph is None or not _takes_inputs_and_outputs(type(self)):
+            own_arguments = type(self).__init__ is not Model.__init__
+            if own_arguments and type(self).get_config is Model.get_config:
+                return from_arguments(self, self._made_by)
             return super().get_config()
         return {"name": self.name, "trainable": self.trainable, **functional_config(self.graph)}
 
