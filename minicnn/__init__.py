@@ -20,6 +20,7 @@ from minicnn import (
     ops,
     optimizers,
     regularizers,
+    saving,
     utils,
     visualize,
 )
@@ -27,13 +28,14 @@ from minicnn.autograd import Op, Tensor, Watcher, grad, no_grad, watch
 from minicnn.backend import floatx, get_device, set_device, set_floatx
 from minicnn.gradcheck import check_gradient
 from minicnn.layers import Input
-from minicnn.models import Sequential
+from minicnn.models import Model, Sequential
 from minicnn.variable import Variable
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Input",
+    "Model",
     "Op",
     "Sequential",
     "Tensor",
@@ -56,6 +58,7 @@ __all__ = [
     "ops",
     "optimizers",
     "regularizers",
+    "saving",
     "set_device",
     "set_floatx",
     "utils",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from minicnn import ops
 from minicnn.autograd import Tensor
@@ -22,6 +22,7 @@ from minicnn.ops import (
     softplus,
     tanh,
 )
+from minicnn.registry import get_registered_name, mentioned, saved_function
 from minicnn.suggest import lookup
 
 SELU_SCALE = 1.0507009873554805
@@ -224,6 +225,8 @@ def get(identifier: Any) -> Callable[..., Tensor]:
     """
     if identifier is None:
         return linear
+    if isinstance(identifier, str | dict) and mentioned(identifier) is not None:
+        return cast("Callable[..., Tensor]", mentioned(identifier))
     if isinstance(identifier, str):
         return lookup("activation", identifier, ACTIVATIONS)
     if callable(identifier):
@@ -234,10 +237,12 @@ def get(identifier: Any) -> Callable[..., Tensor]:
     )
 
 
-def serialize(activation: Callable[..., Tensor]) -> str:
-    """Return the name of an activation, as it stands in files.
+def serialize(activation: Callable[..., Tensor]) -> Any:
+    """Return the name of an activation, as it stands in files; of a registered one, all its names.
 
     >>> serialize(relu), serialize(get("swish"))
     ('relu', 'silu')
     """
-    return getattr(activation, "__name__", type(activation).__name__)
+    name = getattr(activation, "__name__", type(activation).__name__)
+    is_registered = hasattr(activation, "__name__") and get_registered_name(activation) != name
+    return saved_function(activation) if is_registered else name

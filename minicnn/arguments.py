@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from minicnn.registry import get_registered_name, mentioned
 from minicnn.suggest import lookup
 
 T = TypeVar("T")
@@ -70,6 +71,10 @@ def resolve(kind: str, base: type[T], table: Mapping[str, Callable[..., T]], ide
     """
     if isinstance(identifier, base):
         return identifier
+    own: Any = mentioned(identifier) if isinstance(identifier, str | dict) else None
+    if own is not None:
+        identifier = own if isinstance(identifier, str) else own(**(identifier["config"] or {}))
+        return cast(T, identifier() if isinstance(identifier, type) else identifier)
     if isinstance(identifier, type) and issubclass(identifier, base):
         return identifier()
     if isinstance(identifier, str):
@@ -91,11 +96,13 @@ def saved_form(family: str, thing: Any) -> dict[str, Any]:
         family: the module of the object: "initializers".
         thing: what has a get_config().
     """
+    cls = type(thing)
+    own = not cls.__module__.startswith("minicnn.")
     return {
-        "module": f"keras.{family}",
-        "class_name": type(thing).__name__,
+        "module": cls.__module__ if own else f"keras.{family}",
+        "class_name": cls.__name__,
         "config": thing.get_config(),
-        "registered_name": None,
+        "registered_name": get_registered_name(cls) if own else None,
     }
 
 

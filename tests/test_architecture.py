@@ -9,7 +9,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FLOORS = [  # from the cellar to the roof; modules of one line share a floor
     ["kernels"],
-    ["minicnn.backend", "minicnn.random", "minicnn.suggest", "minicnn.arguments", "minicnn.files"],
+    ["minicnn.backend", "minicnn.random", "minicnn.suggest", "minicnn.files"],
+    ["minicnn.registry"],
+    ["minicnn.arguments"],
     ["minicnn.locking"],
     ["minicnn.autograd"],
     ["minicnn.variable"],
@@ -22,6 +24,7 @@ FLOORS = [  # from the cellar to the roof; modules of one line share a floor
     ["minicnn.layers", "minicnn.datasets", "minicnn.utils"],
     ["minicnn.callbacks"],
     ["minicnn.models", "minicnn.visualize"],
+    ["minicnn.saving"],
     ["minicnn"],  # the public names
     ["minicnn.cli", "minicnn.__main__"],
 ]

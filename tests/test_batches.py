@@ -5,6 +5,7 @@ import pytest
 
 from minicnn.autograd import Tensor
 from minicnn.models import checks
+from minicnn.models.arranging import one_array
 from minicnn.models.batches import (
     ArrayBatches,
     Batch,
@@ -237,7 +238,7 @@ def test_missing_arguments_are_named():
     with pytest.raises(ValueError, match="fit: y is missing"):
         batches_of((np.ones(2), None, None), 32, "fit")
     with pytest.raises(TypeError, match="labels go into an argument of their own, y"):
-        batches_of(((np.ones((4, 3)), np.ones(4)), None, None), 32, "predict", labels=False)
+        one_array("predict: x", (np.ones((4, 3)), np.ones(4)))
 
 
 def test_the_seed_decides_about_the_order():

@@ -45,7 +45,7 @@ def test_the_numbers_are_the_same_to_the_last_bit(activation, count):
 
 def test_all_layers_of_a_plain_network_belong_to_the_beginning():
     model = convolutional(activation="softmax")
-    x = model._as_input(images(2, 13, 11, 3))
+    x = model.as_input(images(2, 13, 11, 3))
     assert Beginning(model.layers, x).count == len(model.layers)
 
 

@@ -28,7 +28,6 @@ from minicnn.layers import (
     GlobalAveragePooling2D,
     GlobalMaxPooling2D,
     GroupNormalization,
-    Input,
     InputLayer,
     Layer,
     LayerNormalization,
@@ -55,6 +54,7 @@ from minicnn.layers import (
     UpSampling2D,
     ZeroPadding2D,
 )
+from minicnn.layers.merging import Merge
 from minicnn.layers.names import reset_names
 from minicnn.random import set_seed
 
@@ -204,6 +204,7 @@ def built(layer, shape):
 
 def test_every_layer_has_a_case():
     classes = {type(make()) for make, *_ in CASES.values()} | {Layer}
+    classes |= set(Merge.__subclasses__())  # which take lists: test_merging.py
     public = {getattr(layers, name) for name in layers.__all__}
     assert {thing for thing in public if inspect.isclass(thing)} == classes
 
@@ -591,25 +592,25 @@ def test_input_must_be_numbers():
 
 def test_input_passes_on_what_it_gets():
     x = random_input((2, 3))
-    np.testing.assert_array_equal(Input((3,))(x).numpy(), x)
-    assert Input(shape=(3,), batch_size=8).batch_shape == (8, 3)
-    assert Input(batch_shape=(None, 3)).input_shape == (None, 3)
+    np.testing.assert_array_equal(InputLayer((3,))(x).numpy(), x)
+    assert InputLayer(shape=(3,), batch_size=8).batch_shape == (8, 3)
+    assert InputLayer(batch_shape=(None, 3)).input_shape == (None, 3)
 
 
 def test_input_wants_one_shape():
     for shapes in ({}, {"shape": (3,), "batch_shape": (None, 3)}):
         with pytest.raises(ValueError, match="InputLayer: wants either shape"):
-            Input(**shapes)
+            InputLayer(**shapes)
 
 
 def test_input_checks_what_comes():
     with pytest.raises(
         ValueError, match=r"wants shape \(None, 32, 32, 3\), but got \(1, 28, 28, 1\)"
     ):
-        Input((32, 32, 3))(np.zeros((1, 28, 28, 1)))
+        InputLayer((32, 32, 3))(np.zeros((1, 28, 28, 1)))
     with pytest.raises(ValueError, match=r"One input only\? Add the batch axis: x\[None\]"):
-        Input((32, 32, 3))(np.zeros((32, 32, 3)))
-    assert Input((None, None, 3))(np.zeros((1, 5, 6, 3))).shape == (1, 5, 6, 3)
+        InputLayer((32, 32, 3))(np.zeros((32, 32, 3)))
+    assert InputLayer((None, None, 3))(np.zeros((1, 5, 6, 3))).shape == (1, 5, 6, 3)
 
 
 # -- Dense

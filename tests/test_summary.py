@@ -10,7 +10,7 @@ import pytest
 from minicnn import layers
 from minicnn.layers.names import reset_names
 from minicnn.models import Sequential, summary
-from minicnn.models.summary import FOUR_COLUMNS, THREE_COLUMNS, _inner_widths
+from minicnn.models.summary import CHAIN, _columns, _inner_widths
 
 TUTORIAL = """\
 Model: "sequential"
@@ -154,12 +154,15 @@ def test_bold_only_on_a_terminal(monkeypatch):
     assert "\x1b[1m Total params:\x1b[0m 72,906" in screen.getvalue()
 
 
-@pytest.mark.parametrize("length", [50, 76, 88, 101, 139])
+@pytest.mark.parametrize("length", [56, 76, 88, 101, 139])
 def test_widths_follow_the_rule(length):
     a, b = int(0.45 * length), int(0.80 * length)
     wanted = [a - 1, b - a - 2, length - b - 1]
-    assert _inner_widths(THREE_COLUMNS, length, THREE_COLUMNS.stops) == wanted
-    assert sum(_inner_widths(FOUR_COLUMNS, length, FOUR_COLUMNS.stops)) == length - 5
+    assert _inner_widths(length, CHAIN.stops, 3) == wanted
+    for branched, show_trainable, columns in ((False, True, 4), (True, False, 4), (True, True, 5)):
+        header, form = _columns(branched, show_trainable)
+        assert len(header) == columns
+        assert sum(_inner_widths(length, form.stops, columns)) == length - columns - 1
 
 
 @pytest.mark.parametrize("settings", [{}, {"line_length": 50}, {"show_trainable": True}])

@@ -256,7 +256,7 @@ def test_metrics_keep_the_name_that_was_typed_and_a_second_one_counts():
     assert model.metrics_names == ["loss", "mae", "mae_1", "close", "own"]
     logs = model.evaluate(np.ones((1, 1)), np.ones((1, 1)), verbose=0, return_dict=True)
     assert logs["mae"] == logs["mae_1"] == 1.0 and logs["close"] == 1.0
-    assert [metric.name for metric in model.metrics] == model.metrics_names[1:]
+    assert [metric.name for metric in model.metrics] == model.metrics_names
 
 
 def test_metrics_may_be_a_dict_or_nested():

@@ -117,11 +117,13 @@ def shape(who: str, name: str, value: Any) -> Shape:
 
 
 def floating_point(who: str, value: Any) -> str:
-    """Check a dtype and return its name.
+    """Check a dtype and return its name; Keras' files have it as the config of a DTypePolicy.
 
     >>> floating_point("Dense", np.float64)
     'float64'
     """
+    if isinstance(value, dict):
+        value = (value.get("config") or {}).get("name")
     try:
         name = np.dtype(value).name
     except TypeError:

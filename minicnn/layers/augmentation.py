@@ -11,10 +11,12 @@ from minicnn.arguments import number
 from minicnn.autograd import Tensor
 from minicnn.backend import Array
 from minicnn.layers import arguments
+from minicnn.layers.calling import outermost_call
 from minicnn.layers.input_check import check_images
 from minicnn.layers.layer import Layer
 from minicnn.layers.resizing import center_crop
 from minicnn.layers.shapes import Shape
+from minicnn.layers.symbolic import SymbolicTensor
 from minicnn.random import new_generator
 
 MODES = ("horizontal", "vertical", "horizontal_and_vertical")
@@ -48,14 +50,16 @@ class ImageAugmentation(Layer):
         self.data_format = arguments.channels_last(who, data_format)
         self._random = new_generator(self.seed)
 
-    def __call__(self, x: Tensor | Array, training: bool = True) -> Tensor:
+    def __call__(self, x: Any, *others: Any, training: bool | None = None, **keywords: Any) -> Any:
         """Compute the output; see Layer. Called by hand, the layer does what it does in training.
 
         Raises:
             ValueError: x is not (N, H, W, C).
             TypeError: x is no tensor or array of numbers.
         """
-        return super().__call__(x, training)
+        if training is None and not others and outermost_call() is None:
+            training = None if isinstance(x, SymbolicTensor) else True
+        return super().__call__(x, *others, training=training, **keywords)
 
     def check_input(self, shape: Shape) -> None:
         """Raise a ValueError if `shape` is not that of images."""

@@ -8,11 +8,15 @@ from minicnn.layers import arguments
 from minicnn.layers.affine import AffineLayer
 from minicnn.layers.input_check import check_features, known_channels
 from minicnn.layers.layer import Layer
+from minicnn.layers.node import Node
 from minicnn.layers.shapes import Shape
+from minicnn.layers.symbolic import SymbolicTensor
 
 
 class InputLayer(Layer):
     """Says what the inputs of a model look like; hands them on as they are.
+
+    Its `output` is the symbolic tensor that Input(...) returns.
 
     Args:
         shape: of one input, without the batch axis: (32, 32, 3).
@@ -49,6 +53,7 @@ class InputLayer(Layer):
             batch_shape = (batch_size, *shape)
         self.batch_shape = arguments.shape("InputLayer", "batch_shape", batch_shape)
         self.build(self.batch_shape)
+        Node(self, (), {}, SymbolicTensor(self.batch_shape, self.dtype, self.name))
 
     def check_input(self, shape: Shape) -> None:
         """Raise a ValueError if `shape` is not the one that was declared."""
@@ -72,7 +77,13 @@ class InputLayer(Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make such a layer again."""
-        return {**super().get_config(), "batch_shape": self.batch_shape}
+        config = {**super().get_config(), "batch_shape": self.batch_shape}
+        del config["trainable"]  # as Keras has it
+        return config
+
+    def get_further_config(self) -> dict[str, Any]:
+        """Nothing: the shape is an argument."""
+        return {}
 
 
 def Input(
@@ -81,23 +92,26 @@ def Input(
     dtype: Any = None,
     name: str | None = None,
     batch_shape: Any = None,
-) -> InputLayer:
-    """Say what the inputs of a Sequential model look like; its first entry.
+) -> SymbolicTensor:
+    """Say what the inputs of a model look like.
 
     Args:
         shape: of one input, without the batch axis: (32, 32, 3).
         batch_size: number of inputs in a batch; None for any.
         dtype: see Layer.
-        name: see Layer.
+        name: of the input; None counts: "input_layer", "input_layer_1", ...
         batch_shape: the shape with its batch axis, in place of shape and batch_size.
 
     Returns:
-        An InputLayer.
+        A symbolic tensor: the first entry of a Sequential, or what the first layers of a functional
+        model are called with.
 
-    >>> Input(shape=(28, 28, 1)).output_shape
+    >>> Input(shape=(28, 28, 1)).shape
     (None, 28, 28, 1)
     """
-    return InputLayer(shape, batch_size, dtype, name, batch_shape)
+    layer = InputLayer(shape, batch_size, dtype, name, batch_shape)
+    tensor: SymbolicTensor = layer.output
+    return tensor
 
 
 class Dense(AffineLayer):

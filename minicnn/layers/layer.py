@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from minicnn import initializers, regularizers
-from minicnn.autograd import Tensor, no_grad
+from minicnn.autograd import Tensor
 from minicnn.backend import Array, floatx
-from minicnn.layers import arguments
+from minicnn.layers import arguments, calling, configs
 from minicnn.layers.names import automatic_name, numbered
 from minicnn.layers.nesting import parts_of
-from minicnn.layers.shapes import Shape, batch_of
+from minicnn.layers.node import Node
+from minicnn.layers.shapes import Shape, mapped_shapes
+from minicnn.layers.structure import leaves
 from minicnn.suggest import did_you_mean
 from minicnn.variable import Variable
 
@@ -28,11 +31,16 @@ class Layer:
         build(self, input_shape)            makes the weights, once the shape of the input is known
         call(self, x)                       computes the output with ops; call(self, x, training)
                                             if it works differently while the model learns
-        get_config(self)                    returns the settings, so that it can be made again
+        get_config(self)                    returns the settings, so that it can be made again; it
+                                            can be left out if these are numbers, words and lists
 
-    A layer can hold other layers, its parts: as attributes, or in lists that are attributes. It
-    owns their weights, and `trainable` and `losses` include them. Its call calls them, and hands
-    `training` on to those that want it: self.norm(x, training).
+    A layer can hold other layers, its parts: as attributes, or in lists, tuples and dicts that are
+    attributes. It owns their weights, and `trainable` and `losses` include them. Its call calls
+    them, and they learn of `training` by themselves.
+
+    Input and output may be lists, tuples or dicts of tensors; then shapes are lists, tuples or
+    dicts of shapes. Symbolic tensors, as Input(shape) makes them, give symbolic tensors: that is
+    how Model(inputs, outputs) learns what is connected with what.
 
     Args:
         name: how messages, summary() and files call it; None counts: "dense", "dense_1", ...
@@ -58,7 +66,13 @@ class Layer:
     ((8, 3), 3, [<Variable path=scale/factor, shape=(3,), dtype=float32>])
     """
 
-    call: Callable[..., Tensor]
+    call: Callable[..., Any]
+    _made_by: functools.partial[Any]  # the class with the arguments of the constructor
+
+    def __new__(cls, *arguments: Any, **keywords: Any) -> Any:
+        layer = super().__new__(cls)
+        layer._made_by = functools.partial(cls, *arguments, **keywords)
+        return layer
 
     def __init__(
         self,
@@ -83,29 +97,57 @@ class Layer:
         self._learned: list[Variable] = []  # weights that training changes, if trainable
         self._kept: list[Variable] = []  # weights that training never changes
         self._built_for: Shape | None = None
-        self._wants_training = "training" in inspect.signature(self.call).parameters
-        self._activity_loss: Tensor | None = None
+        self.nodes: list[Node] = []  # its calls with symbolic tensors
+        self.call_arguments = list(inspect.signature(self.call).parameters)
+        self._wants_training = "training" in self.call_arguments
+        self._has_parts = False  # known once it is built
+        self._call_losses: list[Tensor] = []  # what the last call has added
+        self._losses_of: calling.Call | None = None  # and the outermost call in which it was
 
-    def __call__(self, x: Tensor | Array, training: bool = False) -> Tensor:
+    def __call__(self, x: Any, *others: Any, training: bool | None = None, **keywords: Any) -> Any:
         """Compute the output, after making the weights if this is the first call.
 
         Args:
-            x: the input, (batch, ...); arrays are converted to the dtype of the layer.
-            training: whether the model is learning; Dropout, for one, does nothing otherwise.
+            x: the input, (batch, ...), or a list, tuple or dict of inputs; arrays are converted to
+                the dtype of the layer.
+            *others: further arguments of `call`; the first of them can also be `training`.
+            training: whether the model is learning; Dropout, for one, does nothing otherwise. None
+                means what the layer in whose call this happens was told.
+            **keywords: further arguments of `call`.
+
+        Returns:
+            What `call` returns; symbolic tensors if x is symbolic.
 
         Raises:
             ValueError: x does not have the shape that the layer was built for.
             TypeError: x is no tensor or array of numbers.
         """
-        x = self._as_input(x)
+        if others or keywords or not isinstance(x, Tensor | np.ndarray):
+            return calling.call_generally(self, (x, *others), keywords, training)
+        x = self.as_input(x)
         self.ensure_built(x.shape)
-        y = self._called(x, training)
-        if self.activity_regularizer is not None:
-            self._activity_loss = self.activity_regularizer(y) / x.shape[0]
-        return y
+        return self.called(training, {}, x)
 
-    def _called(self, x: Tensor, training: bool) -> Tensor:
-        return self.call(x, training=training) if self._wants_training else self.call(x)
+    def called(self, training: bool | None, keywords: dict[str, Any], *given: Any) -> Any:
+        """What `call` returns for tensors, once the layer is built for them."""
+        if training is None:
+            training = calling.inherited_training()
+        if self._wants_training:
+            keywords["training"] = training
+        if self._call_losses:
+            self._forget_former_losses()
+        if not self._has_parts:
+            y = self.call(*given, **keywords)
+        else:
+            token = calling.begin_call(training)
+            try:
+                y = self.call(*given, **keywords)
+            finally:
+                calling.end_call(token)
+        if self.activity_regularizer is not None:
+            for output in leaves(y):
+                self.add_loss(self.activity_regularizer(output) / output.shape[0])
+        return y
 
     def build(self, input_shape: Shape) -> None:
         """Make the weights. A layer without weights of its own does not override this.
@@ -116,7 +158,8 @@ class Layer:
             input_shape: shape of the input with its batch axis: (None, 32, 32, 3).
         """
         self.built = True
-        self._built_for = tuple(input_shape)
+        self._built_for = mapped_shapes(tuple, input_shape)
+        self._has_parts = bool(parts_of(self))
 
     def ensure_built(self, input_shape: Shape) -> None:
         """Build the layer if it is not built, and check that it can take inputs of this shape.
@@ -125,36 +168,58 @@ class Layer:
             ValueError: it cannot; the message says how to mend it.
         """
         if not self.built:
-            shape = self.declared_input_shape or batch_of(input_shape)
+            shape = self.declared_input_shape or calling.any_batch(input_shape)
             self.build(shape)
             self.built = True  # here too: who writes a build may forget to call super().build
             self._built_for = shape
-            if parts_of(self):
+            self._has_parts = bool(parts_of(self))
+            if self._has_parts:
                 self._complete_parts(shape)
         self.check_input(input_shape)
 
     def _complete_parts(self, shape: Shape) -> None:
         """Build the parts that are not, and let them follow the layer in name and `trainable`."""
-        if not all(part.built for part in parts_of(self)) and None not in shape[1:]:
-            self._try_out(shape)
+        if not all(part.built for part in parts_of(self)) and calling.are_known(shape):
+            self._results_for(shape)
         if not self.trainable:
             self.trainable = False
         for weight in self.weights:
             if not weight.path.startswith(f"{self.name}/"):  # a Sequential has seen to that
                 weight.path = f"{self.name}/{weight.path}"
 
-    def _try_out(self, shape: Shape) -> Tensor:
-        """The output for one input of zeros, which leaves no trace."""
-        zeros = np.zeros((1, *(size or 0 for size in shape[1:])), self.dtype)
-        with no_grad():
-            y = self._called(Tensor(zeros), training=False)
-        self._forget_activity()
-        return y
+    def _results_for(self, shape: Any) -> Any:
+        """The shapes of what `call` returns for an input of zeros; nothing else stays of it."""
+        return calling.shapes_of_results(self, (calling.placeholders(shape, self.dtype),), {})
 
-    def _forget_activity(self) -> None:
-        self._activity_loss = None
+    def forget_losses(self) -> None:
+        """Forget what the last call has added to the losses, in the parts as well."""
+        self._call_losses = []
         for part in parts_of(self):
-            part._forget_activity()
+            part.forget_losses()
+
+    def _forget_former_losses(self) -> None:
+        """Begin anew, unless the outermost call is still the one that the losses are of."""
+        call = calling.outermost_call()
+        if call is None or call is not self._losses_of:
+            self._call_losses = []
+
+    def add_loss(self, loss: Any) -> None:
+        """Add something to the loss of the model; to be used in `call`, which is given the input.
+
+        Args:
+            loss: a single number that was computed by ops; or a list of them.
+
+        Raises:
+            ValueError: it is no such tensor.
+        """
+        for part in leaves(loss):
+            if not isinstance(part, Tensor) or part.size != 1:
+                raise ValueError(
+                    f"{self.title}: add_loss wants a single number that was computed by ops from "
+                    f"tensors, but got {part!r}. Use it in call, and take a sum or mean."
+                )
+            self._call_losses.append(part)
+        self._losses_of = calling.outermost_call()
 
     def check_input(self, shape: Shape) -> None:
         """Raise a ValueError if the layer cannot take inputs of this shape."""
@@ -167,13 +232,7 @@ class Layer:
         Raises:
             ValueError: the layer cannot take inputs of this shape, or needs sizes that are None.
         """
-        if None in input_shape[1:]:
-            raise ValueError(
-                f"{self.title}: cannot tell the shape of its output for {input_shape}. "
-                f"Give all sizes but the batch, or define compute_output_shape(self, input_shape)."
-            )
-        self.ensure_built(input_shape)
-        return (input_shape[0], *self._try_out(input_shape).shape[1:])
+        return self._results_for(input_shape)
 
     def add_weight(
         self,
@@ -246,6 +305,32 @@ class Layer:
         return self.compute_output_shape(self.input_shape)
 
     @property
+    def input(self) -> Any:
+        """The symbolic tensor that the layer was called with first; a list, if there are several.
+
+        Raises:
+            AttributeError: the layer was not called with symbolic tensors.
+        """
+        return calling.only_one(self._first_node("input").inputs)
+
+    @property
+    def output(self) -> Any:
+        """The symbolic tensor that the layer gave first; a list, if there are several.
+
+        Raises:
+            AttributeError: the layer was not called with symbolic tensors.
+        """
+        return calling.only_one(leaves(self._first_node("output").outputs))
+
+    def _first_node(self, wanted: str) -> Node:
+        if not self.nodes:
+            raise AttributeError(
+                f"{self.title}: has no {wanted}, as it was never called with a symbolic tensor. "
+                f"Put it into a model that begins with Input(shape)."
+            )
+        return self.nodes[0]
+
+    @property
     def trainable(self) -> bool:
         """Whether training changes the weights; set it to False to freeze the layer.
 
@@ -268,26 +353,31 @@ class Layer:
 
     @property
     def weights(self) -> list[Variable]:
-        """All weights: its own, then those of its parts."""
-        return self.own_weights + [weight for part in parts_of(self) for weight in part.weights]
+        """All weights: its own, then those of its parts, each once."""
+        parts = (weight for part in parts_of(self) for weight in part.weights)
+        return list(dict.fromkeys([*self.own_weights, *parts]))
 
     @property
     def trainable_weights(self) -> list[Variable]:
-        """The weights that training changes."""
-        return [weight for weight in self.weights if weight.trainable]
+        """The weights that training changes; none if the layer as a whole is frozen."""
+        return [weight for weight in self.weights if weight.trainable and self._trainable]
 
     @property
     def non_trainable_weights(self) -> list[Variable]:
         """The weights that training does not change."""
-        return [weight for weight in self.weights if not weight.trainable]
+        return [weight for weight in self.weights if not (weight.trainable and self._trainable)]
 
     @property
     def losses(self) -> list[Tensor]:
-        """What is to be added to the loss: penalties of the last output and of all weights."""
-        learned = [weight for weight in self.own_weights if weight.trainable]
-        penalties = [w.regularizer(w) for w in learned if w.regularizer is not None]
-        own = ([] if self._activity_loss is None else [self._activity_loss]) + penalties
-        return own + [loss for part in parts_of(self) for loss in part.losses]
+        """What is to be added to the loss: what the last call has added, penalties of weights."""
+        found = [*self._call_losses]
+        for weight in self.own_weights:
+            if weight.trainable and weight.regularizer is not None:
+                found.append(weight.regularizer(weight))
+        if self._has_parts:  # asked first, because every step of a training comes here
+            for part in parts_of(self):
+                found += part.losses
+        return found
 
     def get_weights(self) -> list[Array]:
         """The numbers of all weights, as copies."""
@@ -334,21 +424,37 @@ class Layer:
         return sum(weight.size for weight in self.weights)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make such a layer again, without its weights."""
+        """The arguments that make such a layer again, without its weights.
+
+        A layer of your own adds its own arguments to them: {**super().get_config(), "units": 3}. It
+        can leave that out if its arguments are numbers, words, and lists and dicts of these.
+
+        Raises:
+            NotImplementedError: they are not.
+        """
+        if type(self).get_config is Layer.get_config and type(self).__init__ is not Layer.__init__:
+            return configs.from_arguments(self, self._made_by)
         config = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
         if self.activity_regularizer is not None:
             config["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
         return config
 
+    def get_further_config(self) -> dict[str, Any]:
+        """What files say beside the arguments: the shape that the layer was built for."""
+        if not self.built or self._built_for is None:
+            return {}
+        return {"build_config": {"input_shape": mapped_shapes(list, self._built_for)}}
+
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Layer:
-        """Make a layer from what get_config returned."""
-        return cls(**config)
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Make a layer from what get_config returned, here or in Keras."""
+        return cls(**configs.without_idle_keys(config))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
 
-    def _as_input(self, x: Any) -> Tensor:
+    def as_input(self, x: Any) -> Tensor:
+        """An array as a tensor of the dtype of the layer; a tensor with its dtype changed."""
         if isinstance(x, Tensor):
             kind = x.dtype.kind
             if x.dtype == self.dtype:

@@ -1,9 +1,10 @@
 """Layers that hold other layers: which ones, and what they are called.
 
-A layer owns the layers among its attributes, and those in lists and tuples among its attributes:
+A layer owns the layers among its attributes, and those in lists, tuples and dicts among them:
 
     self.conv = Conv2D(8, 3)            the part "conv"
     self.tail = [Dense(4), Dense(2)]    the parts of the list "tail"
+    self.heads = {"a": Dense(4)}        the part of the dict "heads"
 
 Nothing is registered when an attribute is set: whoever wants to know looks the attributes through.
 """
@@ -13,12 +14,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from minicnn.layers.structure import is_nested, leaves
+
 if TYPE_CHECKING:
     from minicnn.layers.layer import Layer
 
 
 def parts_by_attribute(layer: Layer) -> Iterator[tuple[str, Layer | list[Layer]]]:
-    """Each attribute of `layer` that is a layer or a list with layers in it, with these layers.
+    """Each attribute of `layer` that is a layer or holds some, with these layers.
 
     A layer that is held twice is found once.
     """
@@ -29,12 +32,12 @@ def parts_by_attribute(layer: Layer) -> Iterator[tuple[str, Layer | list[Layer]]
         if isinstance(value, Layer) and value not in seen:
             seen.add(value)
             yield attribute, value
-        elif isinstance(value, (list, tuple)):  # `list | tuple` would be made anew each time
-            parts = [part for part in value if isinstance(part, Layer)]
-            parts = [part for part in dict.fromkeys(parts) if part not in seen]
+        elif is_nested(value):
+            found = (leaf for leaf in leaves(value) if isinstance(leaf, Layer))
+            parts = {part: None for part in found if part not in seen}
+            seen.update(parts)
             if parts:
-                seen.update(parts)
-                yield attribute, parts
+                yield "layers" if attribute == "_layers" else attribute, list(parts)
 
 
 def parts_of(layer: Layer) -> list[Layer]:

@@ -1,6 +1,8 @@
-"""Models: Sequential, what trains it, and what it can show and save."""
+"""Models: Sequential, Model, what trains them, and what they can show and save."""
 
+from minicnn.models.cloning import clone_model, model_from_json
+from minicnn.models.functional import Functional
 from minicnn.models.model import Model
 from minicnn.models.sequential import Sequential
 
-__all__ = ["Model", "Sequential"]
+__all__ = ["Functional", "Model", "Sequential", "clone_model", "model_from_json"]

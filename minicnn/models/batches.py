@@ -11,6 +11,7 @@ import numpy as np
 
 from minicnn.autograd import Tensor
 from minicnn.backend import Array, floatx, kernels
+from minicnn.layers.structure import leaves, mapped, paths
 from minicnn.models.checks import as_array, check_finite, check_rows
 
 BATCH_SIZE = 32  # where nobody says otherwise
@@ -18,11 +19,19 @@ GATHERED = (np.dtype("uint8"), np.dtype("float32"), np.dtype("float64"))  # by r
 
 
 class Batch(NamedTuple):
-    """Inputs, labels and weights of some samples, the batch axis in front."""
+    """Inputs, labels and weights of some samples, the batch axis in front.
 
-    x: Array
-    y: Array | None = None
-    weight: Array | None = None
+    Models of several inputs or outputs have lists, tuples or dicts of arrays here.
+    """
+
+    x: Any
+    y: Any = None
+    weight: Any = None
+
+    @property
+    def rows(self) -> int:
+        """How many samples these are."""
+        return len(self.x if isinstance(self.x, np.ndarray) else leaves(self.x)[0])
 
 
 class ArrayBatches:
@@ -53,10 +62,10 @@ class ArrayBatches:
     def use(self, data: Batch) -> None:
         """Take other samples."""
         self.data = data
-        self.steps: int | None = math.ceil(len(data.x) / self.batch_size)
+        self.steps: int | None = math.ceil(data.rows / self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        count = len(self.data.x)
+        count = self.data.rows
         order = None if self.order is None else self.order.permutation(count)
         for start in range(0, count, self.batch_size):
             place = slice(start, start + self.batch_size)
@@ -64,9 +73,9 @@ class ArrayBatches:
 
 
 def _rows(data: Batch, place: slice | Array) -> Batch:
-    y = None if data.y is None else data.y[place]
-    weight = None if data.weight is None else data.weight[place]
-    return Batch(_rows_of_inputs(data.x, place), y, weight)
+    y = None if data.y is None else mapped(lambda array: array[place], data.y)
+    weight = None if data.weight is None else mapped(lambda array: array[place], data.weight)
+    return Batch(mapped(lambda array: _rows_of_inputs(array, place), data.x), y, weight)
 
 
 def _rows_of_inputs(x: Array, place: slice | Array) -> Array:
@@ -121,32 +130,65 @@ Batches: TypeAlias = "ArrayBatches | StreamBatches"
 
 
 def checked(x: Any, y: Any = None, weight: Any = None, who: str = "fit") -> Batch:
-    """Check arrays that belong together.
+    """Check arrays that belong together: one of each kind, or a list, tuple or dict of them.
 
     Raises:
         TypeError: one of them holds no numbers.
         ValueError: their lengths differ, they are empty, or hold a NaN.
     """
     data = Batch(
-        as_array(f"{who}: x", x),
-        None if y is None else as_array(f"{who}: y", y),
-        None if weight is None else as_array(f"{who}: sample_weight", weight),
+        as_arrays(f"{who}: x", x),
+        None if y is None else as_arrays(f"{who}: y", y),
+        None if weight is None else as_arrays(f"{who}: sample_weight", weight),
     )
-    check_rows({"x": data.x, "y": data.y, "sample_weight": data.weight}, who)
-    check_finite(f"{who}: x", data.x)
-    check_finite(f"{who}: y", data.y)
-    check_finite(f"{who}: sample_weight", data.weight)
+    named: dict[str, Array] = {}
+    for name, value in {"x": data.x, "y": data.y, "sample_weight": data.weight}.items():
+        if value is not None:
+            named |= zip(paths(value, name), leaves(value), strict=True)
+    check_rows(named, who)
+    for path, array in named.items():
+        check_finite(f"{who}: {path}", array)
     return data
+
+
+def as_arrays(name: str, value: Any) -> Any:
+    """What a user gave, as an array, or a list, tuple or dict of arrays."""
+    if not holds_arrays(value):
+        return as_array(name, value)
+    if isinstance(value, dict):
+        return {key: as_arrays(f"{name}[{key!r}]", entry) for key, entry in value.items()}
+    return type(value)([as_arrays(f"{name}[{k}]", entry) for k, entry in enumerate(value)])
+
+
+def holds_arrays(value: Any) -> bool:
+    """Whether this is a list, tuple or dict of arrays, and not itself the rows of an array.
+
+    >>> holds_arrays([np.ones(3), np.ones(3)]), holds_arrays([[1, 2], [3, 4]])
+    (True, False)
+    """
+    if isinstance(value, dict):
+        return True
+    if not isinstance(value, list | tuple) or not value:
+        return False
+    return all(
+        entry.ndim > 0 if isinstance(entry, Tensor | np.ndarray) else holds_arrays(entry)
+        for entry in value
+    )
 
 
 def converted(batch: Batch) -> Batch:
     """The batch with inputs, weights and all labels that are no integers in floatx()."""
     dtype = np.dtype(floatx())
-    x = np.asarray(batch.x, dtype)
-    y = batch.y
-    if y is not None and y.dtype.kind == "f":
-        y = np.asarray(y, dtype)
-    return Batch(x, y, None if batch.weight is None else np.asarray(batch.weight, dtype))
+
+    def as_float(array: Array) -> Array:
+        return np.asarray(array, dtype)
+
+    def as_label(array: Array) -> Array:
+        return as_float(array) if array.dtype.kind == "f" else array
+
+    y = None if batch.y is None else mapped(as_label, batch.y)
+    weight = None if batch.weight is None else mapped(as_float, batch.weight)
+    return Batch(mapped(as_float, batch.x), y, weight)
 
 
 def is_stream(x: Any, y: Any = None) -> bool:
@@ -181,7 +223,7 @@ def split(data: Batch, fraction: float, who: str = "fit") -> tuple[Batch, Batch]
     """
     if not 0 < fraction < 1:
         raise ValueError(f"{who}: validation_split must be between 0 and 1, but is {fraction!r}.")
-    count = len(data.x)
+    count = data.rows
     first = math.floor(count * (1 - fraction))
     if first in (0, count):
         empty = "training" if first == 0 else "validation"

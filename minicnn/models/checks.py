@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -41,27 +42,24 @@ def as_array(name: str, value: Any) -> Array:
     return array
 
 
-def check_rows(arrays: dict[str, Array | None], who: str) -> int:
+def check_rows(arrays: Mapping[str, Array | None], who: str) -> int:
     """Return how many rows the arrays have, all the same.
 
     Raises:
         ValueError: there are none, or their numbers differ.
     """
-    for name, array in arrays.items():
-        if array is not None and array.ndim == 0:
+    given = {name: array for name, array in arrays.items() if array is not None}
+    for name, array in given.items():
+        if array.ndim == 0:
             raise ValueError(f"{who}: {name} must have a batch axis, but is a single number.")
-    rows = {name: len(array) for name, array in arrays.items() if array is not None}
+    rows = {name: len(array) for name, array in given.items()}
     if len(set(rows.values())) > 1:
         counts = ", ".join(f"{name} has {count}" for name, count in rows.items())
         raise ValueError(f"{who}: wants one row per sample in each array, but {counts} rows.")
-    count = rows["x"]
+    name, count = next(iter(rows.items()))
     if count == 0:
-        raise ValueError(f"{who} [MC054]: x is empty: its shape is {_shape(arrays['x'])}.")
+        raise ValueError(f"{who} [MC054]: {name} is empty: its shape is {given[name].shape}.")
     return count
-
-
-def _shape(array: Array | None) -> tuple[int, ...]:
-    return () if array is None else array.shape
 
 
 def check_finite(name: str, array: Array | None) -> None:
@@ -134,8 +132,8 @@ def looks_like_pixels(x: Array) -> bool:
 
 def classes_only_in(validation: Array | None, training: Array | None) -> list[int]:
     """The class numbers that the end of sorted labels has, and their beginning has not."""
-    if validation is None or training is None or training.dtype.kind not in "iu":
+    if not isinstance(training, np.ndarray) or training.dtype.kind not in "iu":
         return []
-    if training.size != len(training):  # not one number per sample
+    if validation is None or training.size != len(training):  # not one number per sample
         return []
     return [int(label) for label in np.setdiff1d(validation, training)]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.backend import Array, floatx
+from minicnn.layers.structure import leaves
 from minicnn.models.batches import Batch
 
 
@@ -45,8 +46,13 @@ class ClassWeights:
             raise ValueError(
                 "fit: class_weight cannot be used for batches that bring weights of their own."
             )
-        assert batch.y is not None
-        return batch._replace(weight=self.of_samples(batch.y))
+        labels = leaves(batch.y)
+        if len(labels) > 1:
+            raise ValueError(
+                f"fit: class_weight is for models of one output, but there are labels for "
+                f"{len(labels)}. Give sample_weight, one array for each output."
+            )
+        return batch._replace(weight=self.of_samples(labels[0]))
 
     def of_samples(self, y: Array) -> Array:
         """The weights for labels: class numbers (N,) or (N, 1), or one-hot rows (N, K)."""

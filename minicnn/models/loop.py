@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from minicnn.autograd import grad, no_grad
+from minicnn.autograd import Tensor, grad, no_grad
 from minicnn.backend import Array
 from minicnn.callbacks import CallbackList, Logs
+from minicnn.layers.structure import leaves, mapped, packed
 from minicnn.models.batches import Batch, Feed
 from minicnn.models.class_weights import ClassWeights
 from minicnn.models.interrupts import interrupts_held
 from minicnn.models.notices import warn_user
+from minicnn.models.output_scores import OutputScores
 from minicnn.models.scores import Scores
 from minicnn.models.validation import Validation
+from minicnn.utils import pack_x_y_sample_weight
 from minicnn.variable import Variable
 
 if TYPE_CHECKING:
-    from minicnn.models.training import Trainer
+    from minicnn.models.steps import Steps
+
+AnyScores: TypeAlias = Scores | OutputScores
 
 
 class Loop:
@@ -30,17 +35,28 @@ class Loop:
         callbacks: are told of everything.
     """
 
-    def __init__(self, model: Trainer, scores: Scores, callbacks: CallbackList) -> None:
+    def __init__(self, model: Steps, scores: AnyScores, callbacks: CallbackList) -> None:
         self.model = model
         self.scores = scores
         self.callbacks = callbacks
+        self._own_logs: Logs | None = None  # of the last step, if the model defines it itself
+        self._has_own_train_step = model.overrides("train_step")
+        self._has_own_test_step = model.overrides("test_step")
+        self._has_own_loss = model.overrides("compute_loss")
 
     def train_step(self, batch: Batch, variables: list[Variable]) -> None:
+        """Do a step, as it stands here or as the model defines it itself."""
+        if self._has_own_train_step:
+            self._own_logs = plain_logs(self.model.train_step(packed_data(batch)))
+        else:
+            self.usual_train_step(batch, variables)
+
+    def usual_train_step(self, batch: Batch, variables: list[Variable]) -> None:
         """Go forward, go backward, change the weights."""
         y_pred = self.model(batch.x, training=True)
-        loss = self.scores.of_batch(batch, y_pred, self.model.losses)
+        loss = self._loss_of(batch, y_pred, training=True)
         gradients = grad(loss, variables) if variables else []
-        value, outputs = loss.item(), y_pred.numpy()
+        value, outputs = loss.item(), mapped(Tensor.numpy, y_pred)
         del loss, y_pred  # and with them the graph, so that its memory serves the next step
         if variables:
             assert self.model.optimizer is not None
@@ -49,11 +65,35 @@ class Loop:
         self.scores.update(value, batch, outputs)
 
     def test_step(self, batch: Batch) -> None:
+        """Evaluate a batch, as it stands here or as the model defines it itself."""
+        if self._has_own_test_step:
+            with no_grad():
+                self._own_logs = plain_logs(self.model.test_step(packed_data(batch)))
+        else:
+            self._own_logs = None
+            self.usual_test_step(batch)
+
+    def usual_test_step(self, batch: Batch) -> None:
         """Go forward, and see how good the outputs are."""
         with no_grad():
             y_pred = self.model(batch.x)
-            loss = self.scores.of_batch(batch, y_pred, self.model.losses)
-        self.scores.update(loss.item(), batch, y_pred.numpy())
+            loss = self._loss_of(batch, y_pred, training=False)
+        self.scores.update(loss.item(), batch, mapped(Tensor.numpy, y_pred))
+
+    def _loss_of(self, batch: Batch, y_pred: Any, training: bool) -> Tensor:
+        if not self._has_own_loss:
+            return self.scores.of_batch(batch, y_pred, self.model.losses)
+        return self.model.compute_loss(batch.x, batch.y, y_pred, batch.weight, training=training)
+
+    def results(self) -> Logs:
+        """The means so far; or what the model's own step has returned last."""
+        return self.scores.results() if self._own_logs is None else self._own_logs
+
+    def reset(self) -> None:
+        """Begin a new epoch or evaluation."""
+        self._own_logs = None
+        self.scores.reset()
+        self.model.reset_metrics()
 
     def fit(
         self,
@@ -74,7 +114,8 @@ class Loop:
             logs = self._train_epoch(feed, variables, class_weights)
             if validation is not None and validation.is_due(epoch):
                 results = self.evaluate(validation.feed())
-                logs = logs | {f"val_{name}": value for name, value in results.items()}
+                logs |= {f"val_{name}": value for name, value in results.items()}
+                logs = dict(sorted(logs.items()))
             self.callbacks.on_epoch_end(epoch, logs)
             if self.model.stop_training or feed.ran_out:
                 break
@@ -89,35 +130,63 @@ class Loop:
     def _train_epoch(
         self, feed: Feed, variables: list[Variable], class_weights: ClassWeights | None
     ) -> Logs:
-        self.scores.reset()
+        self.reset()
         for number, batch in enumerate(feed.epoch()):
             self.callbacks.on_train_batch_begin(number)
             self.train_step(class_weights.applied_to(batch) if class_weights else batch, variables)
-            self.callbacks.on_train_batch_end(number, self.scores.results())
+            self.callbacks.on_train_batch_end(number, self.results())
             if self.model.stop_training:
                 break
-        return self.scores.results()
+        return self.results()
 
     def evaluate(self, feed: Feed) -> Logs:
         """Loss and metrics of all batches."""
-        self.scores.reset()
+        self.reset()
         self.callbacks.on_test_begin()
         for number, batch in enumerate(feed.epoch()):
             self.callbacks.on_test_batch_begin(number)
             self.test_step(batch)
-            self.callbacks.on_test_batch_end(number, self.scores.results())
-        logs: Logs = self.scores.results()
+            self.callbacks.on_test_batch_end(number, self.results())
+        logs = self.results()
         self.callbacks.on_test_end(logs)
         return logs
 
-    def predict(self, feed: Feed) -> Array:
-        """The outputs for all batches, as one array."""
-        found = []
+    def predict(self, feed: Feed) -> Any:
+        """The outputs for all batches, as one array, or in the structure of the outputs."""
+        found: list[Any] = []
         self.callbacks.on_predict_begin()
         for number, batch in enumerate(feed.epoch()):
             self.callbacks.on_predict_batch_begin(number)
             with no_grad():
-                found.append(self.model(batch.x).numpy())
+                found.append(mapped(as_numpy, self.model.predict_step(packed_data(batch))))
             self.callbacks.on_predict_batch_end(number, {"outputs": found[-1]})
         self.callbacks.on_predict_end()
-        return np.concatenate(found)
+        columns = zip(*map(leaves, found), strict=True)
+        return packed(found[0], [np.concatenate(arrays) for arrays in columns])
+
+
+def packed_data(batch: Batch) -> Any:
+    """The batch in the form in which a model's own step gets it."""
+    return pack_x_y_sample_weight(batch.x, batch.y, batch.weight)
+
+
+def as_numpy(output: Any) -> Array:
+    """The numbers of a tensor, or of what a model's own step has returned in its place."""
+    return output.numpy() if isinstance(output, Tensor) else np.asarray(output)
+
+
+def plain_logs(logs: Any) -> Logs:
+    """What a model's own step has returned, with Python numbers.
+
+    Raises:
+        TypeError: it is no dict of numbers.
+
+    >>> plain_logs({"loss": Tensor(0.5)})
+    {'loss': 0.5}
+    """
+    if not isinstance(logs, dict):
+        raise TypeError(
+            f"train_step and test_step must return a dict, as {{'loss': loss}}, but one has "
+            f"returned {type(logs).__name__}."
+        )
+    return {name: float(value) for name, value in sorted(logs.items())}

@@ -2,41 +2,275 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from minicnn.layers import Layer
-from minicnn.layers.shapes import Shape
+from minicnn.layers.calling import only_one, placeholders
+from minicnn.layers.configs import from_arguments
+from minicnn.layers.nesting import parts_of
+from minicnn.layers.operators import Operator
+from minicnn.layers.structure import mapped
+from minicnn.layers.symbolic import SymbolicTensor
+from minicnn.models.arranging import arranged, one_array
 from minicnn.models.checks import check_shape, fits
+from minicnn.models.functional_config import functional_config, functional_parts
+from minicnn.models.graph import Graph
 from minicnn.models.keywords import hints_at_misspelt_keywords
+from minicnn.models.plan import Plan
+from minicnn.models.serialization import deserialize_keras_object, serialize_keras_object
 from minicnn.models.summary import print_summary
 from minicnn.models.training import Trainer
 from minicnn.models.weight_files import read_weights, write_weights
+from minicnn.registry import custom_object_scope
 from minicnn.suggest import did_you_mean
+
+FUNCTIONAL_KEYS = {"layers", "input_layers", "output_layers"}
 
 
 class Model(Trainer):
-    """What all models share. A model is itself a layer, so models can be parts of models.
+    """Layers that are trained together. A model is itself a layer, so it can be part of a model.
 
-    A subclass says in its attribute `layers` what it is made of, and in `call` how they are
-    connected.
+    There are three ways to make one. As a chain: see Sequential. By saying what is computed from
+    what, the functional way:
+
+        x = Input((32, 32, 3))
+        y = layers.Conv2D(16, 3, activation="relu")(x)
+        y = layers.GlobalAveragePooling2D()(y)
+        model = Model(inputs=x, outputs=layers.Dense(10, activation="softmax")(y))
+
+    inputs and outputs may be lists or dicts; a layer that is called twice has its weights once. And
+    as a subclass, which makes its layers in __init__ and calls them in call(self, x). It can do
+    so for inputs and outputs of any form; and with functional arguments it can just change how the
+    model learns:
+
+        class WithNoise(Model):
+            def train_step(self, data): ...
+
+        model = WithNoise(inputs=x, outputs=y)
 
     Args:
+        inputs: symbolic tensors, from Input(shape) or amid another model: one, a list or a dict.
+        outputs: symbolic tensors that layers have made of them, in the form of the results.
+        name: how summary() and files call it; None counts: "functional", "functional_1", ...
         trainable: False freezes all layers.
-        name: how summary() and files call it; None counts: "sequential", "sequential_1", ...
+        **keywords: see Layer.
+
+    Raises:
+        TypeError: inputs or outputs are no symbolic tensors.
+        ValueError: the outputs cannot be computed from the inputs, or two layers have one name.
+
+    >>> from minicnn import layers
+    >>> left, right = layers.Input((8,), name="left"), layers.Input((8,), name="right")
+    >>> same = layers.Dense(4, activation="relu")
+    >>> joined = layers.Concatenate(name="joined")([same(left), same(right)])
+    >>> model = Model([left, right], layers.Dense(1)(joined))
+    >>> model.output_shape, model.count_params(), len(model.layers)
+    ((None, 1), 45, 5)
+
+    A part of it is a model as well, with the same weights:
+
+    >>> Model(model.inputs, model.get_layer("joined").output).output_shape
+    (None, 8)
     """
 
-    layers: list[Layer]
+    def __new__(cls, *arguments: Any, **keywords: Any) -> Any:
+        if cls is Model and (arguments or {"inputs", "outputs"} & keywords.keys()):
+            from minicnn.models.functional import Functional  # here, as it is a subclass
+
+            cls = Functional
+        return super().__new__(cls, *arguments, **keywords)
+
+    def __init__(
+        self,
+        inputs: Any = None,
+        outputs: Any = None,
+        name: str | None = None,
+        trainable: bool = True,
+        **keywords: Any,
+    ) -> None:
+        super().__init__(name=name, trainable=trainable, **keywords)
+        self._layers: list[Layer] | None = None
+        self._has_parts = True  # in training, too, they learn from it whether it is
+        self.graph: Graph | None = None
+        self._output_shape: Any = None  # of a model that has to be tried for that
+        if inputs is not None or outputs is not None:
+            self._connect(Graph(inputs, outputs))
+
+    def _connect(self, graph: Graph) -> None:
+        self.graph = graph
+        self._plan = Plan(graph)
+        self._layers = [x for x in graph.operations if not isinstance(x, Operator)]
+        self.output_names = [tensor.node.layer.name for tensor in graph.outputs]
+        self.built, self._built_for = True, only_one([x.shape for x in graph.inputs])
+        if not self.trainable:
+            self.trainable = False
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, in the order in which they are computed, or in which a subclass made them."""
+        return parts_of(self) if self._layers is None else list(self._layers)
 
     @property
     def title(self) -> str:
         """How messages speak of the model: model 'sequential' (Sequential)."""
         return f"model {self.name!r} ({type(self).__name__})"
 
-    def check_input(self, shape: Shape) -> None:
-        """Raise a ValueError if the model cannot take inputs of this shape."""
-        if not fits(shape, self.input_shape):
-            check_shape(self.title, shape, self.input_shape)
+    def names_of_outputs(self) -> Any:
+        """The names of the outputs, in the structure in which the model gives them."""
+        if self.graph is None:
+            return None
+        return mapped(lambda tensor: tensor.node.layer.name, self.graph.output_structure)
+
+    def _arranged(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+        if self.graph is None:
+            return x, y, sample_weight
+        x = one_array("x", x) if len(self.graph.inputs) == 1 else x
+        if len(self.graph.outputs) == 1:
+            y, sample_weight = one_array("y", y), one_array("sample_weight", sample_weight)
+        return x, y, sample_weight
+
+    def call(self, x: Any, training: bool | None = None) -> Any:
+        """Compute the outputs; a subclass that is not made of inputs and outputs defines this.
+
+        Raises:
+            NotImplementedError: there is no such definition.
+        """
+        if self.graph is None:
+            raise NotImplementedError(
+                f"{self.title}: define call(self, x), which computes the outputs with the layers "
+                f"that __init__ has made; or make the model of Model(inputs, outputs)."
+            )
+        return self._plan(arranged(x, self.graph, self.title), training)
+
+    def check_input(self, shape: Any) -> None:
+        """Raise a ValueError if the model cannot take inputs of this shape, or these shapes."""
+        if self.graph is None:
+            return
+        wanted = self.graph.inputs
+        came = arranged(placeholders(shape, self.dtype), self.graph, self.title)
+        for tensor, x in zip(wanted, came, strict=True):
+            if not fits(x.shape, tensor.shape):
+                which = f", input {tensor.name!r}" if len(wanted) > 1 else ""
+                check_shape(f"{self.title}{which}", x.shape, tensor.shape)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Tell the shapes of the outputs for shapes of the inputs, with their batch axes."""
+        if self.graph is None:
+            return super().compute_output_shape(input_shape)
+        came = arranged(placeholders(input_shape, self.dtype), self.graph, self.title)
+        return self._plan.shapes([x.shape for x in came])
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the output; a list of shapes, if there are several outputs."""
+        if self.graph is None:
+            if self._output_shape is None:
+                self._output_shape = super().output_shape
+            return self._output_shape
+        return only_one([tensor.shape for tensor in self.graph.outputs])
+
+    @property
+    def inputs(self) -> list[SymbolicTensor]:
+        """The symbolic tensors that the model begins with.
+
+        Raises:
+            AttributeError: it is not made of symbolic tensors.
+        """
+        return self._known_graph("inputs").inputs
+
+    @property
+    def outputs(self) -> list[SymbolicTensor]:
+        """The symbolic tensors that the model ends with.
+
+        Raises:
+            AttributeError: it is not made of symbolic tensors.
+        """
+        return self._known_graph("outputs").outputs
+
+    @property
+    def input(self) -> Any:
+        """The inputs, in the form in which they were given."""
+        return super().input if self.graph is None else self.graph.input_structure
+
+    @property
+    def output(self) -> Any:
+        """The outputs, in the form in which they were given."""
+        return super().output if self.graph is None else self.graph.output_structure
+
+    def _known_graph(self, wanted: str) -> Graph:
+        if self.graph is None:
+            raise AttributeError(
+                f"{self.title}: has no symbolic {wanted}, as it is not made of inputs and outputs, "
+                f"or not built yet."
+            )
+        return self.graph
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make such a model again, without its weights.
+
+        Raises:
+            NotImplementedError: a subclass defines none, and has arguments that cannot be saved.
+        """
+        if self.graph is None or not _takes_inputs_and_outputs(type(self)):
+            own_arguments = type(self).__init__ is not Model.__init__
+            if own_arguments and type(self).get_config is Model.get_config:
+                return from_arguments(self, self._made_by)
+            return super().get_config()
+        return {"name": self.name, "trainable": self.trainable, **functional_config(self.graph)}
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Make a model, with new weights, from what get_config returned, here or in Keras.
+
+        Args:
+            config: the configuration.
+            custom_objects: classes and functions of the user's own, by name.
+
+        Raises:
+            ValueError: it is broken, or names a class that is not known.
+        """
+        if "input_layers" not in config:
+            return super().from_config(config)
+        with custom_object_scope(custom_objects or {}):
+            inputs, outputs = functional_parts(config)
+        settings = {key: config[key] for key in config.keys() - FUNCTIONAL_KEYS}
+        if settings.get("trainable") is None:
+            settings.pop("trainable", None)
+        return cls(inputs=inputs, outputs=outputs, **settings)
+
+    def get_further_config(self) -> dict[str, Any]:
+        """What files say beside the arguments: for which shape it was built, and compile's."""
+        built = super().get_further_config()
+        if self.graph is not None:
+            built = {"build_config": {"input_shape": None}}
+        return {**built, "compile_config": self.get_compile_config()}
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """The arguments that compile was given, as files have them; none if it was not called."""
+        if self.optimizer is None:
+            return {}
+        names = ("loss", "loss_weights", "metrics", "weighted_metrics")
+        given = dict(zip(("optimizer", *names), (self.optimizer, *self._settings), strict=True))
+        return {name: serialize_keras_object(value) for name, value in given.items()}
+
+    def compile_from_config(self, config: Mapping[str, Any]) -> None:
+        """Compile the model with what get_compile_config has returned, here or in Keras."""
+        known = ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics")
+        self.compile(**{name: deserialize_keras_object(config.get(name)) for name in known})
+
+    def to_json(self, **keywords: Any) -> str:
+        """The model as JSON, without its weights; models.model_from_json reads it, also in Keras.
+
+        Args:
+            **keywords: for json.dumps: indent, for one.
+        """
+        return json.dumps(serialize_keras_object(self), **keywords)
 
     @hints_at_misspelt_keywords
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
@@ -137,3 +371,11 @@ class Model(Trainer):
                 f"it with Input(shape), or call it once."
             )
         read_weights(filepath, self.layers, skip_mismatch)
+
+
+def _takes_inputs_and_outputs(cls: type[Model]) -> bool:
+    """Whether a model of this class can be made of inputs and outputs again."""
+    takes = inspect.signature(cls.__init__).parameters
+    kinds = {parameter.kind for parameter in takes.values()}
+    anything = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+    return {"inputs", "outputs"} <= takes.keys() or anything <= kinds

@@ -11,9 +11,35 @@ from minicnn import losses, metrics
 from minicnn.autograd import Tensor, no_grad
 from minicnn.backend import Array, floatx
 from minicnn.layers.names import numbered
-from minicnn.layers.shapes import Shape
+from minicnn.layers.shapes import Shape, flat_shapes
+from minicnn.layers.structure import is_nested
 from minicnn.metrics import Metric
 from minicnn.models.batches import Batch
+
+
+class LossMean(Metric):
+    """The mean of the losses of batches, each counted as often as the batch has samples.
+
+    Args:
+        name: under which it is reported.
+    """
+
+    def __init__(self, name: str = "loss") -> None:
+        super().__init__(name)
+        self.reset_state()
+
+    def reset_state(self) -> None:
+        """Begin anew."""
+        self._sum, self._samples = 0.0, 0
+
+    def update_state(self, values: Any, sample_weight: int = 1) -> None:  # type: ignore[override]
+        """Take the loss of a batch into account, which counts `sample_weight` times."""
+        self._sum += float(values) * sample_weight
+        self._samples += sample_weight
+
+    def result(self) -> float:
+        """The mean so far."""
+        return self._sum / max(self._samples, 1)
 
 
 class Scores:
@@ -39,6 +65,7 @@ class Scores:
         self._weighted = _listed("weighted_metrics", weighted)
         given = [*self._plain, *self._weighted]
         self.metrics = [metrics.get("accuracy" if x == "acc" else x) for x in given]
+        self.loss_mean = LossMean()
         self._rename(given)
         self._chosen = False
         self.kind_of_labels: Any = None  # of the last batch that was checked on its own
@@ -47,19 +74,24 @@ class Scores:
     def _rename(self, given: Sequence[Any]) -> None:
         """Report a metric under the name that was typed, and a second one under name_1."""
         names: list[str] = []
-        for metric, identifier in zip(self.metrics, given, strict=True):
+        typed: list[str] = []
+        for k, (metric, identifier) in enumerate(zip(self.metrics, given, strict=True)):
             name = identifier if isinstance(identifier, str) else metric.name
-            names.append(numbered(name, sum(known == name for known in names)))
+            if k >= len(self._plain) and name in typed[: len(self._plain)]:
+                name = f"weighted_{name}"
+            names.append(numbered(name, typed.count(name)))
+            typed.append(name)
         self.names = ["loss", *names]
 
-    def choose(self, labels: tuple[int, ...], outputs: Shape) -> None:
-        """Choose the accuracy that fits labels and outputs of these shapes."""
+    def choose(self, labels: Any, outputs: Any) -> None:
+        """Choose the accuracy that fits these labels, and outputs of this shape."""
         if self._chosen:
             return
+        shape, outputs = sole(labels).shape, sole_shape(outputs)
         given = [*self._plain, *self._weighted]
         for k, identifier in enumerate(given):
             if isinstance(identifier, str):
-                self.metrics[k] = metrics.for_output(identifier, labels, _known(outputs))
+                self.metrics[k] = metrics.for_output(identifier, shape, _known(outputs))
                 self.metrics[k].name = self.names[k + 1]
         self._chosen = True
 
@@ -69,35 +101,42 @@ class Scores:
 
     def reset(self) -> None:
         """Begin a new epoch."""
-        self._loss_sum, self._samples = 0.0, 0
-        for metric in self.metrics:
+        for metric in self.trackers:
             metric.reset_state()
 
-    def of_batch(self, batch: Batch, y_pred: Tensor, penalties: Sequence[Tensor]) -> Tensor:
+    @property
+    def trackers(self) -> list[Metric]:
+        """Everything that keeps a mean, in the order of `names`."""
+        return [self.loss_mean, *self.metrics]
+
+    def of_batch(self, batch: Batch, y_pred: Any, penalties: Sequence[Tensor]) -> Tensor:
         """The loss of a batch, with what regularization adds to it."""
         assert self.loss is not None
-        loss = self.loss(batch.y, y_pred, batch.weight)
+        loss = self.loss(sole(batch.y), sole(y_pred), sole(batch.weight))
         if self._loss_weight is not None:
             loss = loss * self._loss_weight
         for penalty in penalties:
             loss = loss + penalty
         return loss
 
-    def update(self, loss: float, batch: Batch, outputs: Array) -> None:
+    def update(self, loss: float, batch: Batch, outputs: Any) -> None:
         """Take a batch into account."""
-        self._loss_sum += loss * len(batch.x)
-        self._samples += len(batch.x)
+        self.loss_mean.update_state(loss, batch.rows)
+        self.update_metrics(batch, outputs)
+
+    def update_metrics(self, batch: Batch, outputs: Any) -> None:
+        """Take a batch into account in the metrics, but not in the mean of the loss."""
+        labels, outputs = sole(batch.y), sole(outputs)
         for k, metric in enumerate(self.metrics):
-            weight = batch.weight if k >= len(self._plain) else None
-            metric.update_state(batch.y, outputs, sample_weight=weight)
+            weight = sole(batch.weight) if k >= len(self._plain) else None
+            metric.update_state(labels, outputs, sample_weight=weight)
 
     def results(self) -> dict[str, float]:
         """The means so far, sorted by name."""
-        values = [self._loss_sum / max(self._samples, 1)]
-        values += [float(metric.result()) for metric in self.metrics]
+        values = [float(metric.result()) for metric in self.trackers]
         return dict(sorted(zip(self.names, values, strict=True)))
 
-    def check_labels(self, labels: Array, outputs: Shape, who: str) -> None:
+    def check_labels(self, labels: Any, outputs: Any, who: str) -> None:
         """Find labels that the loss cannot take, before the first step.
 
         The loss itself looks at a few telling rows: the first, that of the smallest number, that
@@ -106,6 +145,7 @@ class Scores:
         Raises:
             ValueError: the loss cannot take them.
         """
+        labels, outputs = sole(labels), sole_shape(outputs)
         if self.loss is None or type(self.loss).__module__ != losses.__name__:
             return  # a loss of the user's own might mind to be called for a test
         if isinstance(self.loss, losses.FunctionLoss) or None in outputs[1:]:
@@ -137,6 +177,22 @@ class Scores:
             self.loss(labels, Tensor(np.broadcast_to(fair, (len(labels), *sizes))))
 
 
+def sole(value: Any) -> Any:
+    """The only leaf, where a model of one output has it in a list or dict; else the value itself.
+
+    >>> sole({"scores": 3}), sole(3)
+    (3, 3)
+    """
+    if is_nested(value) and len(value) == 1:
+        return sole(next(iter(value.values())) if isinstance(value, dict) else value[0])
+    return value
+
+
+def sole_shape(shapes: Any) -> Shape:
+    """The only shape of a structure of shapes."""
+    return flat_shapes(shapes)[0]
+
+
 def _known(shape: Shape) -> tuple[int, ...]:
     """The shape with 0 in the place of each None."""
     return tuple(size or 0 for size in shape)
@@ -153,8 +209,7 @@ def _telling_rows(labels: Array) -> list[int]:
 
 
 def _single_loss(loss: Any) -> losses.Loss | None:
-    if isinstance(loss, list | tuple) and len(loss) == 1:
-        loss = loss[0]
+    loss = sole(loss)
     function = losses.get(loss)
     if function is not None and function.reduction == "none":
         raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from minicnn.models.batches import (
@@ -19,6 +20,10 @@ from minicnn.models.notices import warn_user
 from minicnn.random import new_generator
 
 Given: TypeAlias = "tuple[Any, Any, Any]"  # x, y and sample_weight, as the user gave them
+
+
+def _as_given(x: Any, y: Any, weight: Any) -> Given:
+    return x, y, weight
 
 
 def batches_of(given: Given, batch_size: int | None, who: str, labels: bool = True) -> Batches:
@@ -44,16 +49,25 @@ def batches_of(given: Given, batch_size: int | None, who: str, labels: bool = Tr
     return StreamBatches(x, who, labels)
 
 
-def training_batches(given: Given, batch_size: int | None, shuffle: bool) -> Batches:
+def training_batches(
+    given: Given, batch_size: int | None, shuffle: bool, labels: bool = True
+) -> Batches:
     """The batches to train with; arrays are shuffled anew for each epoch."""
-    batches = batches_of(given, batch_size, "fit")
+    batches = batches_of(given, batch_size, "fit", labels)
     if shuffle and isinstance(batches, ArrayBatches):
         batches.order = new_generator()
     return batches
 
 
-def validation_batches(data: Any, batch_size: int | None) -> Batches:
+def validation_batches(
+    data: Any, batch_size: int | None, arrange: Callable[[Any, Any, Any], Given] = _as_given
+) -> Batches:
     """The batches of validation_data: (x, y), (x, y, weight) or what yields batches.
+
+    Args:
+        data: see above.
+        batch_size: samples in a batch.
+        arrange: brings x, y and weight into the form that the model wants.
 
     Raises:
         ValueError: it is none of these.
@@ -63,7 +77,7 @@ def validation_batches(data: Any, batch_size: int | None) -> Batches:
         if len(data) not in (2, 3):
             raise ValueError(f"{who} must be (x, y) or (x, y, weight), but has {len(data)} parts.")
         x, y, *weight = data
-        return batches_of((x, y, weight[0] if weight else None), batch_size, who)
+        return batches_of(arrange(x, y, weight[0] if weight else None), batch_size, who)
     if not is_stream(data):
         raise ValueError(
             f"{who} must be (x, y), (x, y, weight), or something that yields batches, but is "

@@ -10,22 +10,29 @@ from typing import Any, NamedTuple
 
 from minicnn.backend import Array
 from minicnn.layers import Layer
+from minicnn.layers.shapes import flat_shapes
+from minicnn.layers.structure import mapped
+from minicnn.models.graph import Graph
 from minicnn.models.progress import BOLD, PLAIN, can_write, has_colors
 
-HEADER = ("Layer (type)", "Output Shape", "Param #", "Trainable")
-ALIGN = (str.ljust, str.ljust, str.rjust, str.center)
+ALIGN = {
+    "Layer (type)": str.ljust,
+    "Output Shape": str.ljust,
+    "Param #": str.rjust,
+    "Connected to": str.ljust,
+    "Trainable": str.center,
+}
 
 
 class _Form(NamedTuple):
     """How wide the columns of a table are."""
 
     stops: tuple[float, ...]  # where each column ends, as a share of the line
-    margins: tuple[int, ...]  # what the lines and borders take away from each column
     widest: int
 
 
-THREE_COLUMNS = _Form((0.45, 0.80, 1.0), (1, 2, 1), widest=88)
-FOUR_COLUMNS = _Form((0.405, 0.72, 0.90, 1.0), (1, 1, 2, 1), widest=100)
+CHAIN = _Form((0.45, 0.80, 1.0), widest=88)
+BRANCHED = _Form((0.3, 0.56, 0.74, 1.0), widest=108)
 
 
 def print_summary(
@@ -38,17 +45,17 @@ def print_summary(
     layer_range: Sequence[str] | None = None,
 ) -> None:
     """Print a table of the layers of `model`; see Model.summary for the arguments."""
-    form = FOUR_COLUMNS if show_trainable else THREE_COLUMNS
+    graph = None if model.graph is None or model.graph.is_a_chain() else model.graph
+    header, form = _columns(branched=graph is not None, show_trainable=show_trainable)
     length = line_length or min(form.widest, shutil.get_terminal_size().columns - 4)
-    widths = _inner_widths(form, length, positions or form.stops)
-    layers = _between(model.layers, layer_range)
-    rows = [row[: len(widths)] for row in _rows(layers, expand_nested)]
-    bold = print_fn is None and has_colors(sys.stdout)
-    lines = [
-        f'Model: "{model.name}"',
-        *_table(HEADER[: len(widths)], rows, widths),
-        *_totals(model),
+    widths = _inner_widths(length, positions or form.stops, len(header))
+    layers = model.layers if model.graph is None else model.graph.operations
+    rows = [
+        [row[name] for name in header]
+        for row in _rows(_between(layers, layer_range), graph, expand_nested)
     ]
+    bold = print_fn is None and has_colors(sys.stdout)
+    lines = [f'Model: "{model.name}"', *_table(header, rows, widths), *_totals(model)]
     text = "".join(f"{_emphasized(line) if bold else line}\n" for line in lines)
     if print_fn is not None:
         print_fn(text)
@@ -56,15 +63,26 @@ def print_summary(
         sys.stdout.write(text if can_write(sys.stdout, text) else _in_ascii(text))
 
 
-def _inner_widths(form: _Form, length: int, stops: Sequence[float]) -> list[int]:
-    if len(stops) != len(form.stops):
+def _columns(branched: bool, show_trainable: bool) -> tuple[list[str], _Form]:
+    """The headers of the columns, and how wide these are."""
+    form = BRANCHED if branched else CHAIN
+    header = ["Layer (type)", "Output Shape", "Param #", *["Connected to"] * branched]
+    if not show_trainable:
+        return header, form
+    stops = (*(0.9 * stop for stop in form.stops), 1.0)
+    return [*header, "Trainable"], _Form(stops, form.widest + 12)
+
+
+def _inner_widths(length: int, stops: Sequence[float], columns: int) -> list[int]:
+    if len(stops) != columns:
         raise ValueError(
-            f"summary: positions must be {len(form.stops)} numbers, where the columns end, "
+            f"summary: positions must be {columns} numbers, where the columns end, "
             f"but got {len(stops)}."
         )
     ends = [int(stop * length if stops[-1] <= 1 else stop) for stop in stops]
     widths = [end - start for start, end in zip([0, *ends[:-1]], ends, strict=True)]
-    inner = [width - margin for width, margin in zip(widths, form.margins, strict=True)]
+    margins = [1] * (columns - 2) + [2, 1]  # what the lines between columns take away from each
+    inner = [width - margin for width, margin in zip(widths, margins, strict=True)]
     if min(inner) < 3:  # a space on each side, and one letter
         raise ValueError(f"summary: the columns do not fit into line_length={length}.")
     return inner
@@ -83,27 +101,45 @@ def _between(layers: Sequence[Layer], layer_range: Sequence[str] | None) -> Sequ
     return layers[min(starts) : max(ends) + 1]
 
 
-def _rows(layers: Iterable[Layer], expand_nested: bool, depth: int = 0) -> Iterator[list[str]]:
+def _rows(
+    layers: Iterable[Layer], graph: Graph | None, expand_nested: bool, depth: int = 0
+) -> Iterator[dict[str, str]]:
     for layer in layers:
         indent = "   " * depth + "└ " if depth else ""
-        yield [
-            f"{indent}{layer.name} ({type(layer).__name__})",
-            str(layer.output_shape) if layer.built else "?",
-            f"{layer.count_params():,}" if layer.built else "0 (unbuilt)",
-            ("Y" if layer.trainable else "N") if layer.weights else "-",
-        ]
+        yield {
+            "Layer (type)": f"{indent}{layer.name} ({type(layer).__name__})",
+            "Output Shape": _shape_of(layer),
+            "Param #": f"{layer.count_params():,}" if layer.built else "0 (unbuilt)",
+            "Connected to": _connections(layer, graph) or "-",
+            "Trainable": ("Y" if layer.trainable else "N") if layer.weights else "-",
+        }
         if expand_nested:
-            yield from _rows(getattr(layer, "layers", []), True, depth + 1)
+            yield from _rows(getattr(layer, "layers", []), None, True, depth + 1)
+
+
+def _shape_of(layer: Layer) -> str:
+    if layer.nodes:
+        shapes = mapped(lambda tensor: tensor.shape, layer.nodes[-1].outputs)
+        found = flat_shapes(shapes)
+        return str(found[0] if len(found) == 1 else shapes).replace("'", "")
+    return str(layer.output_shape) if layer.built else "?"
+
+
+def _connections(layer: Layer, graph: Graph | None) -> str:
+    """What the layer was called with: layer[its call][its result], for each tensor."""
+    calls = [] if graph is None else graph.calls_of(layer)
+    tensors = [tensor for node in calls for tensor in node.inputs]
+    return ", ".join(f"{x.node.layer.name}[{x.node.number}][{x.place}]" for x in tensors)
 
 
 def _table(header: Sequence[str], rows: list[list[str]], widths: list[int]) -> list[str]:
     lines = [
         _rule("┏┳┓", "━", widths),
-        *_cells(header, widths, "┃"),
+        *_cells(header, header, widths, "┃"),
         _rule("┡╇┩", "━", widths),
     ]
     for k, row in enumerate(rows):
-        lines += [_rule("├┼┤", "─", widths)] * (k > 0) + _cells(row, widths, "│")
+        lines += [_rule("├┼┤", "─", widths)] * (k > 0) + _cells(row, header, widths, "│")
     return [*lines, _rule("└┴┘", "─", widths)]
 
 
@@ -111,7 +147,9 @@ def _rule(corners: str, dash: str, widths: list[int]) -> str:
     return corners[0] + corners[1].join(dash * width for width in widths) + corners[2]
 
 
-def _cells(cells: Sequence[str], widths: list[int], border: str) -> list[str]:
+def _cells(
+    cells: Sequence[str], header: Sequence[str], widths: list[int], border: str
+) -> list[str]:
     """A row of the table, of as many lines as its longest cell; a header stands at the bottom."""
     wrapped = [_wrap(cell, width - 2) for cell, width in zip(cells, widths, strict=True)]
     height = max(map(len, wrapped))
@@ -119,10 +157,10 @@ def _cells(cells: Sequence[str], widths: list[int], border: str) -> list[str]:
     lines = []
     for k in range(height):
         parts = []
-        for text, width, align in zip(wrapped, widths, ALIGN, strict=False):
+        for text, width, name in zip(wrapped, widths, header, strict=True):
             line = k - (height - len(text)) * at_bottom
             part = text[line] if 0 <= line < len(text) else ""
-            parts.append(f" {align(part, width - 2)} ")
+            parts.append(f" {ALIGN[name](part, width - 2)} ")
         lines.append(border + border.join(parts) + border)
     return lines
 

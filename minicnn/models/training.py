@@ -7,18 +7,20 @@ from typing import Any, TypeAlias
 
 from minicnn import optimizers
 from minicnn.autograd import no_grad
-from minicnn.backend import Array
 from minicnn.callbacks import Callback, CallbackList, History
-from minicnn.layers import Layer
 from minicnn.layers.arguments import whole_number
+from minicnn.layers.calling import placeholders, shapes_of
+from minicnn.layers.shapes import is_shape
+from minicnn.layers.structure import is_nested, leaves, mapped
 from minicnn.models.batches import Batch, Batches, Feed, checked, converted
 from minicnn.models.checks import looks_like_pixels
 from minicnn.models.class_weights import class_weights
 from minicnn.models.keywords import hints_at_misspelt_keywords
-from minicnn.models.loop import Loop
+from minicnn.models.loop import AnyScores, Loop, as_numpy, packed_data
 from minicnn.models.notices import warn_user
+from minicnn.models.output_scores import OutputScores
 from minicnn.models.progress import observed
-from minicnn.models.scores import Scores
+from minicnn.models.scores import Scores, sole
 from minicnn.models.sources import (
     all_labels,
     batches_of,
@@ -26,15 +28,14 @@ from minicnn.models.sources import (
     training_batches,
     validation_batches,
 )
+from minicnn.models.steps import OWN_LOSSES, Steps
 from minicnn.models.validation import Validation
-from minicnn.optimizer import Optimizer
-from minicnn.variable import Variable
 
 Callbacks: TypeAlias = "Callback | Iterable[Callback] | None"
 Results: TypeAlias = "float | list[float] | dict[str, float]"
 
 
-class Trainer(Layer):
+class Trainer(Steps):
     """A layer that can be trained: the half of Model that does not care what it is made of.
 
     >>> import numpy as np
@@ -47,15 +48,6 @@ class Trainer(Layer):
     >>> round(model.predict([[10.0]], verbose=0).item(), 3), len(history.history["loss"])
     (50.0, 30)
     """
-
-    def __init__(self, trainable: bool = True, name: str | None = None) -> None:
-        super().__init__(trainable=trainable, name=name)
-        self.optimizer: Optimizer | None = None
-        self.loss: Any = None
-        self.history: History | None = None  # of the last fit
-        self.stop_training = False
-        self._scores: Scores | None = None
-        self._warned_of_pixels = False
 
     @hints_at_misspelt_keywords
     def compile(
@@ -88,23 +80,29 @@ class Trainer(Layer):
             ValueError: a name is unknown.
             TypeError: something is of the wrong kind.
         """
-        scores = Scores(loss, loss_weights, metrics, weighted_metrics)
+        self._settings = (loss, loss_weights, metrics, weighted_metrics)
+        scores = self._new_scores(self.names_of_outputs())
         self.optimizer = optimizers.get(optimizer)
         self.loss = loss
         self._scores = scores
 
-    @property
-    def metrics(self) -> list[Any]:
-        """The metrics that compile was given, as objects."""
-        return [] if self._scores is None else self._scores.metrics
+    def names_of_outputs(self) -> Any:
+        """The names of the outputs, in the structure in which the model gives them.
 
-    @property
-    def metrics_names(self) -> list[str]:
-        """The names of what evaluate returns: "loss", then the metrics.
-
-        Differs from Keras 3, which gives ["loss", "compile_metrics"].
+        A single name, where there is one output; None, where it is not known yet.
         """
-        return [] if self._scores is None else self._scores.names
+        return None
+
+    def _new_scores(self, names: Any) -> AnyScores:
+        """Scores for a model whose outputs have these names."""
+        loss, loss_weights, metrics, weighted_metrics = self._settings
+        if is_nested(names) and len(leaves(names)) > 1:
+            keys = sorted(names) if isinstance(names, dict) else []
+            flat = keys if len(keys) == len(leaves(names)) else leaves(names)
+            return OutputScores(flat, names, loss, loss_weights, metrics, weighted_metrics)
+        if names is None and is_nested(sole(loss)):
+            return Scores()  # until the outputs are known
+        return Scores(loss, loss_weights, metrics, weighted_metrics)
 
     @hints_at_misspelt_keywords
     def fit(
@@ -165,12 +163,15 @@ class Trainer(Layer):
         initial_epoch = whole_number("fit", "initial_epoch", initial_epoch, at_least=0)
         _check_counts("fit", batch_size=batch_size, steps_per_epoch=steps_per_epoch)
         _check_counts("fit", validation_batch_size=validation_batch_size)
-        scores = self._compiled("fit")
+        self._compiled("fit")
         weights = class_weights(class_weight, sample_weight, "fit")
-        batches = training_batches((x, y, sample_weight), batch_size, shuffle)
+        labels = not self.overrides("train_step")
+        given = self._arranged(x, y, sample_weight)
+        batches = training_batches(given, batch_size, shuffle, labels)
         held_out: Batches | None = None
         if validation_data is not None:
-            held_out = validation_batches(validation_data, validation_batch_size or batch_size)
+            size = validation_batch_size or batch_size
+            held_out = validation_batches(validation_data, size, self._arranged)
         elif validation_split:
             held_out = split_off(batches, validation_split, validation_batch_size or batch_size)
         feed = Feed(batches, steps_per_epoch)
@@ -182,8 +183,10 @@ class Trainer(Layer):
                 held_out, validation_steps, validation_freq, epochs - initial_epoch
             )
             self._get_ready(validation.feed(), "fit: validation_data")
+        scores = self._compiled("fit")
         own = CallbackList(callbacks)
-        own.check_names(_names_in_logs(scores.names, validated=validation is not None))
+        if not self.overrides("train_step"):
+            own.check_names(_names_in_logs(scores.names, validated=validation is not None))
         self.history = History()
         watching = [*own.callbacks, self.history]
         with observed(self, watching, verbose, feed.steps, epochs) as observers:
@@ -223,10 +226,12 @@ class Trainer(Layer):
             ValueError: as for fit.
             TypeError: as for fit.
         """
-        scores = self._compiled("evaluate")
+        self._compiled("evaluate")
         _check_counts("evaluate", batch_size=batch_size, steps=steps)
-        feed = Feed(batches_of((x, y, sample_weight), batch_size, "evaluate"), steps)
+        given, labels = self._arranged(x, y, sample_weight), not self.overrides("test_step")
+        feed = Feed(batches_of(given, batch_size, "evaluate", labels), steps)
         self._get_ready(feed, "evaluate")
+        scores = self._compiled("evaluate")
         with observed(self, CallbackList(callbacks).callbacks, verbose, feed.steps) as observers:
             logs = Loop(self, scores, observers).evaluate(feed)
         return self._reported(logs, return_dict)
@@ -239,7 +244,7 @@ class Trainer(Layer):
         verbose: int | str = "auto",
         steps: int | None = None,
         callbacks: Callbacks = None,
-    ) -> Array:
+    ) -> Any:
         """Compute the outputs for inputs, batch by batch.
 
         Args:
@@ -250,14 +255,16 @@ class Trainer(Layer):
             callbacks: see minicnn.callbacks.
 
         Returns:
-            An array with one row per sample.
+            An array with one row per sample; a list or dict of them, if the model has several
+            outputs.
 
         Raises:
             ValueError: x does not fit to the model, is empty or holds a NaN.
             TypeError: x holds no numbers.
         """
         _check_counts("predict", batch_size=batch_size, steps=steps)
-        feed = Feed(batches_of((x, None, None), batch_size, "predict", labels=False), steps)
+        given = self._arranged(x, None, None)
+        feed = Feed(batches_of(given, batch_size, "predict", labels=False), steps)
         self._get_ready(feed, "predict")
         with observed(self, CallbackList(callbacks).callbacks, verbose, feed.steps) as observers:
             return Loop(self, Scores(), observers).predict(feed)
@@ -287,14 +294,14 @@ class Trainer(Layer):
             ValueError: as for fit.
             TypeError: as for fit.
         """
-        scores = self._compiled("train_on_batch")
+        self._compiled("train_on_batch")
         weights = class_weights(class_weight, sample_weight, "train_on_batch")
-        batch = self._ready_batch(x, y, sample_weight, "train_on_batch")
-        scores.reset()
-        Loop(self, scores, CallbackList()).train_step(
-            weights.applied_to(batch) if weights else batch, self.variables_to_train()
-        )
-        return self._reported(scores.results(), return_dict)
+        labels = not self.overrides("train_step")
+        batch = self._ready_batch(x, y, sample_weight, "train_on_batch", labels)
+        loop = Loop(self, self._compiled("train_on_batch"), CallbackList())
+        loop.reset()
+        loop.train_step(weights.applied_to(batch) if weights else batch, self.variables_to_train())
+        return self._reported(loop.results(), return_dict)
 
     @hints_at_misspelt_keywords
     def test_on_batch(
@@ -315,14 +322,16 @@ class Trainer(Layer):
             ValueError: as for fit.
             TypeError: as for fit.
         """
-        scores = self._compiled("test_on_batch")
-        batch = self._ready_batch(x, y, sample_weight, "test_on_batch")
-        scores.reset()
-        Loop(self, scores, CallbackList()).test_step(batch)
-        return self._reported(scores.results(), return_dict)
+        self._compiled("test_on_batch")
+        labels = not self.overrides("test_step")
+        batch = self._ready_batch(x, y, sample_weight, "test_on_batch", labels)
+        loop = Loop(self, self._compiled("test_on_batch"), CallbackList())
+        loop.reset()
+        loop.test_step(batch)
+        return self._reported(loop.results(), return_dict)
 
     @hints_at_misspelt_keywords
-    def predict_on_batch(self, x: Any) -> Array:
+    def predict_on_batch(self, x: Any) -> Any:
         """Compute the outputs for one batch of inputs.
 
         Args:
@@ -335,79 +344,91 @@ class Trainer(Layer):
             ValueError: x does not fit to the model, is empty or holds a NaN.
             TypeError: x holds no numbers.
         """
-        batch = converted(checked(x, who="predict_on_batch"))
+        batch = converted(checked(self._arranged(x, None, None)[0], who="predict_on_batch"))
         with no_grad():
-            return self(batch.x).numpy()
+            return mapped(as_numpy, self.predict_step(packed_data(batch)))
 
-    def variables_to_train(self) -> list[Variable]:
-        """The weights that the optimizer is to change; it is told of them if they are new to it."""
-        variables = self.trainable_weights
-        if not variables:
-            warn_user(f"{self.title}: has no weights that training could change. Is all frozen?")
-        elif self.optimizer is not None:
-            self.optimizer.build(variables)
-        return variables
+    def _arranged(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+        """What the user gave; for a model of one input or output without a list around it.
+
+        A list of arrays is then one array, whose rows they are, as a list of numbers is.
+        """
+        return x, y, sample_weight
 
     def forget_shapes_of_labels(self) -> None:
         """Find out again which accuracy is meant, because the model has changed."""
         if self._scores is not None:
             self._scores.forget_choice()
 
-    def _compiled(self, who: str) -> Scores:
-        if self._scores is None:
-            raise ValueError(
-                f"{who}: {self.title} is not compiled. Call model.compile(optimizer='adam', "
-                f"loss=...) first."
-            )
-        if self._scores.loss is None:
-            raise ValueError(
-                f"{who} [MC023]: {self.title} was compiled without a loss, so there is nothing to "
-                f"minimize. Compile it with loss='categorical_crossentropy', for one."
-            )
-        return self._scores
-
     def _get_ready(self, feed: Feed, who: str) -> None:
         """Build the model for the first batch, and see whether data and model fit together."""
         first = feed.peek()
         if first is None:
             raise ValueError(f"{who} [MC054]: there is no batch in what x yields.")
-        self.ensure_built(first.x.shape)
+        self.ensure_built(shapes_of(first.x))
         labels = all_labels(feed.batches, first)
         if self._scores is not None and labels is not None:
             self._fit_scores_to(labels, who)
 
-    def _fit_scores_to(self, labels: Array, who: str) -> None:
+    def _fit_scores_to(self, labels: Any, who: str) -> None:
+        if any(map(self.overrides, OWN_LOSSES)) and self._settings[0] is None:
+            return  # the model computes what it likes from them
+        shapes = self.output_shape
+        if self.names_of_outputs() is None and not is_shape(shapes):
+            self._scores = self._scores_for_results(shapes)
         assert self._scores is not None
-        self._scores.check_labels(labels, self.output_shape, who)
-        self._scores.choose(labels.shape, self.output_shape)
+        self._scores.check_labels(labels, shapes, who)
+        self._scores.choose(labels, shapes)
 
-    def _ready_batch(self, x: Any, y: Any, sample_weight: Any, who: str) -> Batch:
-        if y is None:
+    def _scores_for_results(self, shapes: Any) -> AnyScores:
+        """Scores for a model that gives a structure of results, which only now are known."""
+        if isinstance(self._scores, OutputScores):
+            return self._scores
+        tensors = placeholders(shapes, self.dtype)
+        counted = iter(range(1, len(leaves(tensors)) + 1))
+        return self._new_scores(mapped(lambda _: f"output_{next(counted)}", tensors))
+
+    def _ready_batch(self, x: Any, y: Any, sample_weight: Any, who: str, labels: bool) -> Batch:
+        if y is None and labels:
             raise ValueError(f"{who}: y is missing, the labels: {who}(x, y).")
-        batch = converted(checked(x, y, sample_weight, who))
-        self.ensure_built(batch.x.shape)
-        assert batch.y is not None and self._scores is not None
-        # the step itself looks at the values; here it is the kind of labels that matters
-        kind = (batch.y.shape[1:], batch.y.dtype, self.output_shape)
-        if kind != self._scores.kind_of_labels:
-            self._fit_scores_to(batch.y, who)
-            self._scores.kind_of_labels = kind
+        batch = converted(checked(*self._arranged(x, y, sample_weight), who))
+        self.ensure_built(shapes_of(batch.x))
+        if batch.y is not None:
+            self._check_kind(batch.y, who)
         return batch
+
+    def _check_kind(self, labels: Any, who: str) -> None:
+        """Look at the labels of a batch, if they are of another kind than the last ones.
+
+        The step itself looks at their values.
+        """
+        kind = [(array.shape[1:], array.dtype) for array in leaves(labels)], self.output_shape
+        if self._scores is None or kind != self._scores.kind_of_labels:
+            self._fit_scores_to(labels, who)
+            assert self._scores is not None
+            self._scores.kind_of_labels = kind
 
     def _warn_of_pixels(self, feed: Feed) -> None:
         first = feed.peek()
-        if self._warned_of_pixels or first is None or not looks_like_pixels(first.x):
+        if self._warned_of_pixels or first is None:
+            return
+        pixels = next(filter(looks_like_pixels, leaves(first.x)), None)
+        if pixels is None:
             return
         self._warned_of_pixels = True
         warn_user(
-            f"fit [MC030]: the inputs span 0 to {first.x.max():.0f}, and weights are made for "
+            f"fit [MC030]: the inputs span 0 to {pixels.max():.0f}, and weights are made for "
             f"numbers around 1. Divide them: x / 255."
         )
 
     def _reported(self, logs: dict[str, float], return_dict: bool) -> Results:
         if return_dict:
             return logs
-        results = [logs[name] for name in self.metrics_names]
+        order = self.metrics_names
+        if not logs.keys() >= set(order):  # those of a step of the model's own
+            order = [metric.name for metric in self.metrics if metric.name in logs]
+            order += sorted(logs.keys() - set(order))
+        results = [logs[name] for name in order]
         return results if len(results) > 1 else results[0]
 
 
