@@ -32,6 +32,7 @@ setup(
         "minicnn.layers",
         "minicnn.models",
         "minicnn.ops",
+        "minicnn.optimizers",
         "minicnn.utils",
     ],
     package_dir={"minicnn": "minicnn", "minicnn.kernels": "kernels"},  # see minicnn/backend.py

@@ -27,7 +27,7 @@ from minicnn.models.sources import (
     validation_batches,
 )
 from minicnn.models.validation import Validation
-from minicnn.optimizer import Optimizer
+from minicnn.optimizers import Optimizer
 from minicnn.variable import Variable
 
 Callbacks: TypeAlias = "Callback | Iterable[Callback] | None"

@@ -1,0 +1,94 @@
+"""The training part of what Keras users rely on, as tables: each entry with its arguments.
+
+test_contract_training.py runs every line of them beside Keras.
+"""
+
+from __future__ import annotations
+
+EMA = {"use_ema": True, "ema_momentum": 0.8}
+
+COMMON = [  # arguments that every optimizer takes
+    {},
+    {"weight_decay": 0.1},
+    {"clipnorm": 1.0},
+    {"clipvalue": 0.5},
+    {"global_clipnorm": 1.0},
+    {"loss_scale_factor": 8.0},
+    {"gradient_accumulation_steps": 3},
+    EMA,
+    EMA | {"ema_overwrite_frequency": 3},
+    EMA | {"ema_overwrite_frequency": 2, "gradient_accumulation_steps": 2, "weight_decay": 0.1},
+]
+
+OPTIMIZERS = {  # name -> settings of its own
+    "SGD": [
+        {"momentum": 0.9},
+        {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
+    ],
+    "RMSprop": [
+        {"rho": 0.7},
+        {"momentum": 0.9},
+        {"centered": True, "epsilon": 1e-3},
+        {"momentum": 0.9, "centered": True, "use_ema": True},
+    ],
+    "Adam": [{"beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-3}, {"amsgrad": True}],
+    "AdamW": [{"weight_decay": 0.5, "global_clipnorm": 0.5}, {"amsgrad": True}],
+    "Adagrad": [{"initial_accumulator_value": 0.5, "epsilon": 1e-3}],
+    "Adadelta": [{"rho": 0.8, "epsilon": 1e-2}],
+    "Adamax": [{"beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-3}],
+    "Nadam": [{"beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-3}],
+    "Ftrl": [
+        {"learning_rate_power": -0.7, "initial_accumulator_value": 0.3},
+        {"l1_regularization_strength": 0.01, "l2_regularization_strength": 0.1},
+        {"l2_shrinkage_regularization_strength": 0.1, "beta": 0.2},
+    ],
+    "Lion": [{"beta_1": 0.8, "beta_2": 0.95}],
+    "Lamb": [{"beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-3}],
+    "Muon": [
+        {"nesterov": False, "momentum": 0.8, "rms_rate": None},
+        {"ns_steps": 3, "adam_lr_ratio": 0.5, "adam_weight_decay": None},
+        {"exclude_layers": ["kernel"], "adam_beta_1": 0.8, "adam_beta_2": 0.9, "epsilon": 1e-3},
+        {"muon_a": 2.0, "muon_b": -1.5, "muon_c": 0.5, "exclude_embeddings": False},
+    ],
+}
+
+SCHEDULES = {  # name -> settings
+    "ExponentialDecay": [
+        {"initial_learning_rate": 0.1, "decay_steps": 7, "decay_rate": 0.5},
+        {"initial_learning_rate": 0.1, "decay_steps": 7, "decay_rate": 0.5, "staircase": True},
+    ],
+    "InverseTimeDecay": [
+        {"initial_learning_rate": 0.1, "decay_steps": 7, "decay_rate": 0.5},
+        {"initial_learning_rate": 0.1, "decay_steps": 7, "decay_rate": 0.5, "staircase": True},
+    ],
+    "PiecewiseConstantDecay": [
+        {"boundaries": [5], "values": [0.1, 0.01]},
+        {"boundaries": [3, 8, 20], "values": [0.1, 0.02, 0.03, 0.001]},
+    ],
+    "PolynomialDecay": [
+        {"initial_learning_rate": 0.1, "decay_steps": 12},
+        {"initial_learning_rate": 0.1, "decay_steps": 12, "end_learning_rate": 0.05, "power": 2.0},
+        {"initial_learning_rate": 0.1, "decay_steps": 5, "cycle": True},
+    ],
+    "CosineDecay": [
+        {"initial_learning_rate": 0.1, "decay_steps": 15},
+        {"initial_learning_rate": 0.1, "decay_steps": 15, "alpha": 0.25},
+        {
+            "initial_learning_rate": 0.01,
+            "decay_steps": 15,
+            "warmup_target": 0.1,
+            "warmup_steps": 6,
+        },
+    ],
+    "CosineDecayRestarts": [
+        {"initial_learning_rate": 0.1, "first_decay_steps": 4},
+        {"initial_learning_rate": 0.1, "first_decay_steps": 4, "t_mul": 1.0, "m_mul": 0.5},
+        {
+            "initial_learning_rate": 0.1,
+            "first_decay_steps": 3,
+            "t_mul": 1.5,
+            "m_mul": 0.8,
+            "alpha": 0.1,
+        },
+    ],
+}

@@ -1,0 +1,120 @@
+"""Optimizers, schedules, losses, metrics and callbacks, each with its arguments, beside Keras."""
+
+import copy
+import os
+import warnings
+
+import contract_training as contract
+import numpy as np
+import pytest
+
+from minicnn import optimizers
+from minicnn.optimizers import schedules
+from minicnn.variable import Variable
+
+pytest.importorskip("torch", reason="PyTorch, on which Keras runs here, is not installed")
+os.environ.setdefault("KERAS_BACKEND", "torch")
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    keras = pytest.importorskip("keras", reason="Keras is not installed")
+
+if keras.backend.backend() != "torch":
+    pytest.skip(f"Keras runs on {keras.backend.backend()}, not torch", allow_module_level=True)
+
+# torch's tensors do not know NumPy 2's `copy` yet
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
+
+STEPS = 20
+SHAPES = {"kernel": (3, 4), "bias": (4,), "filters": (2, 2, 4, 3), "tall": (5, 2)}
+RATES = {"Adadelta": 0.5, "Ftrl": 0.1}  # others: 0.02; these would hardly move
+
+
+def of_keras(tensor):
+    return keras.ops.convert_to_numpy(tensor)
+
+
+def lines(table, common=()):
+    """All lines of a table, as parameters of a test: name and settings."""
+    return [
+        pytest.param(name, settings, id=f"{name}-{'-'.join(map(str, settings))}")
+        for name, own in table.items()
+        for settings in [*common, *own]
+    ]
+
+
+def agree_after_steps(ours, theirs):
+    """Do the same steps with both, and compare weights and state after each of them."""
+    rng = np.random.default_rng(1)
+    starts = {n: rng.normal(size=shape).astype(np.float32) for n, shape in SHAPES.items()}
+    ws = [Variable(w.copy(), name=name) for name, w in starts.items()]
+    keras_ws = [keras.Variable(w, name=name) for name, w in starts.items()]
+    for _ in range(STEPS):
+        gs = [rng.normal(size=w.shape).astype(np.float32) for w in ws]
+        ours.apply(gs, ws)
+        theirs.apply([keras.ops.convert_to_tensor(g) for g in gs], keras_ws)
+        for w, keras_w in zip(ws, keras_ws, strict=True):
+            np.testing.assert_allclose(w.numpy(), of_keras(keras_w.value), rtol=2e-4, atol=2e-5)
+    state, keras_state = ours.variables, [of_keras(v.value) for v in theirs.variables]
+    assert [x.shape for x in state] == [x.shape for x in keras_state]
+    for mine, right in zip(state, keras_state, strict=True):
+        np.testing.assert_allclose(mine, right, rtol=1e-4, atol=1e-5)
+    assert ours.iterations == int(theirs.iterations)
+
+
+@pytest.mark.parametrize("name, settings", lines(contract.OPTIMIZERS, contract.COMMON))
+def test_optimizers_do_the_same_twenty_steps(name, settings):
+    rate = RATES.get(name, 0.02)
+    ours = getattr(optimizers, name)(learning_rate=rate, **settings)
+    theirs = getattr(keras.optimizers, name)(learning_rate=rate, **settings)
+    agree_after_steps(ours, theirs)
+
+
+@pytest.mark.parametrize("name, settings", lines(contract.OPTIMIZERS, contract.COMMON))
+def test_configurations_of_optimizers_are_read_by_both(name, settings):
+    ours = getattr(optimizers, name)(learning_rate=0.25, **settings)
+    theirs = getattr(keras.optimizers, name)(learning_rate=0.25, **settings)
+    config, keras_config = ours.get_config(), theirs.get_config()
+    own_name = {"name": ours.name}  # Keras counts: sgd, sgd_1
+    assert config == keras_config | own_name
+    assert optimizers.get(keras.optimizers.serialize(theirs)).get_config() == keras_config
+    if name != "Lamb":  # of which Keras 3.15 cannot read what it has written itself
+        read = keras.optimizers.deserialize(copy.deepcopy(optimizers.serialize(ours)))
+        assert read.get_config() == config
+
+
+@pytest.mark.parametrize("name", contract.OPTIMIZERS)
+def test_defaults_of_optimizers_are_equal(name):
+    ours, theirs = getattr(optimizers, name)(), getattr(keras.optimizers, name)()
+    config, keras_config = ours.get_config(), theirs.get_config()
+    rate, keras_rate = config.pop("learning_rate"), keras_config.pop("learning_rate")
+    assert np.float32(rate) == np.float32(keras_rate)
+    assert config | {"name": ""} == keras_config | {"name": ""}
+
+
+@pytest.mark.parametrize("name, settings", lines(contract.SCHEDULES))
+def test_schedules_give_the_same_rates(name, settings):
+    ours = getattr(schedules, name)(**settings)
+    theirs = getattr(keras.optimizers.schedules, name)(**settings)
+    rates = [ours(step) for step in range(60)]
+    np.testing.assert_allclose(
+        rates, [float(theirs(step)) for step in range(60)], rtol=2e-5, atol=1e-8
+    )
+    assert ours.get_config() == theirs.get_config()
+    saved = keras.optimizers.schedules.serialize(theirs)
+    assert schedules.get(saved).get_config() == theirs.get_config()
+    assert schedules.serialize(ours) == saved
+
+
+@pytest.mark.parametrize("name, settings", lines(contract.SCHEDULES))
+def test_optimizers_follow_schedules(name, settings):
+    ours = optimizers.SGD(getattr(schedules, name)(**settings), momentum=0.5)
+    theirs = keras.optimizers.SGD(
+        getattr(keras.optimizers.schedules, name)(**settings), momentum=0.5
+    )
+    agree_after_steps(ours, theirs)
+    config = optimizers.serialize(ours)
+    assert optimizers.get(config).get_config() == ours.get_config()
+    read = keras.optimizers.deserialize(copy.deepcopy(config))
+    assert (
+        read.get_config()["learning_rate"]["config"] == ours.get_config()["learning_rate"]["config"]
+    )
