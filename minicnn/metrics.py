@@ -67,6 +67,16 @@ class Metric:
         self.update_state(*batch, **settings)
         return self.result()
 
+    def state(self) -> dict[str, Any]:
+        """What it counts with: the numbers and arrays among its attributes."""
+        kinds = (int, float, np.number, np.ndarray)
+        return {name: value for name, value in vars(self).items() if isinstance(value, kinds)}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from what state() has returned."""
+        for name, value in state.items():
+            setattr(self, name, value)
+
     def get_config(self) -> dict[str, Any]:
         """The arguments that make a metric like this one, without its state."""
         return {"name": self.name}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from minicnn.callbacks import History
-
 FilePath: TypeAlias = "str | os.PathLike[str] | None"
 
 # Okabe and Ito 2008, Color Universal Design, https://jfly.uni-koeln.de/color/
@@ -31,6 +29,12 @@ INK, GREY, PALE = "#222222", "#767676", "#E4E4E4"
 COLUMNS = 4  # images side by side
 LONGEST_NAME = 15  # letters of a class name that fit beside an image
 MOST_BARS = 3  # classes named beside an image
+
+
+class HasHistory(Protocol):
+    """What `fit` returns."""
+
+    history: dict[str, list[Any]]
 
 
 class Picture:
@@ -60,7 +64,7 @@ class Picture:
 
 
 def learning_curves(
-    history: History | Mapping[str, Sequence[float]], path: FilePath = None
+    history: HasHistory | Mapping[str, Sequence[float]], path: FilePath = None
 ) -> Picture:
     """Draw loss and metrics over the epochs: one panel each, training and validation in it.
 
@@ -82,7 +86,8 @@ def learning_curves(
     ['loss']
     """
     curves = history if isinstance(history, Mapping) else history.history
-    names = [name for name in curves if not name.startswith("val_") and len(curves[name])]
+    curves = {name: values for name, values in curves.items() if _is_curve(values)}
+    names = [name for name in curves if not name.startswith("val_")]
     if not names:
         raise ValueError("learning_curves: the history is empty: no epoch was completed.")
     names.sort(key=lambda name: name != "loss")  # the loss comes first
@@ -90,6 +95,11 @@ def learning_curves(
     for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         _draw_curves(axes, name, curves)
     return Picture(figure, path)
+
+
+def _is_curve(values: Sequence[Any]) -> bool:
+    """Whether there is one number per epoch."""
+    return len(values) > 0 and np.ndim(values[0]) == 0
 
 
 def _draw_curves(axes: Axes, name: str, curves: Mapping[str, Sequence[float]]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from minicnn import metrics
 from minicnn.callbacks.callback import Callback, Logs
 from minicnn.suggest import did_you_mean
@@ -61,7 +63,14 @@ class MonitorCallback(Callback):
         """What is watched; None in an epoch that validation_freq leaves out."""
         logs = logs or {}
         if self.monitor in logs:
-            return float(logs[self.monitor])
+            value = logs[self.monitor]
+            if np.ndim(value):
+                raise ValueError(
+                    f"{type(self).__name__}: watches {self.monitor!r}, which is not one number, "
+                    f"but has shape {np.shape(value)}. Give the metric an average, or watch "
+                    f"another one."
+                )
+            return float(value)
         if self.monitor not in self.names:
             self._check_name(self.monitor, list(logs))
         return None

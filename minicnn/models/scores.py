@@ -90,11 +90,24 @@ class Scores:
             weight = batch.weight if k >= len(self._plain) else None
             metric.update_state(batch.y, outputs, sample_weight=weight)
 
-    def results(self) -> dict[str, float]:
+    def results(self) -> dict[str, Any]:
         """The means so far, sorted by name."""
-        values = [self._loss_sum / max(self._samples, 1)]
-        values += [float(metric.result()) for metric in self.metrics]
-        return dict(sorted(zip(self.names, values, strict=True)))
+        found: dict[str, Any] = {"loss": self._loss_sum / max(self._samples, 1)}
+        for name, metric in zip(self.names[1:], self.metrics, strict=True):
+            value = metric.result()
+            found |= value if isinstance(value, dict) else {name: _plain(value)}
+        return dict(sorted(found.items()))
+
+    def state(self) -> dict[str, Any]:
+        """The sums so far; see load_state."""
+        metrics = [metric.state() for metric in self.metrics]
+        return {"loss": self._loss_sum, "samples": self._samples, "metrics": metrics}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from what state() has returned."""
+        self._loss_sum, self._samples = state["loss"], state["samples"]
+        for metric, saved in zip(self.metrics, state["metrics"], strict=True):
+            metric.load_state(saved)
 
     def check_labels(self, labels: Array, outputs: Shape, who: str) -> None:
         """Find labels that the loss cannot take, before the first step.
@@ -134,6 +147,11 @@ class Scores:
         fair = np.full(sizes, 1 / sizes[-1], floatx())  # passes for probabilities and for logits
         with no_grad():
             self.loss(labels, Tensor(np.broadcast_to(fair, (len(labels), *sizes))))
+
+
+def _plain(value: Any) -> Any:
+    """A single number as a float, and several as an array."""
+    return float(value) if np.ndim(value) == 0 else np.asarray(value)
 
 
 def _known(shape: Shape) -> tuple[int, ...]:

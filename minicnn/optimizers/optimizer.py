@@ -444,6 +444,16 @@ class Optimizer:
         for part, array in zip(parts, arrays[before:], strict=True):
             part[...] = array_module(part).asarray(array)
 
+    def exact_state(self) -> dict[str, Any]:
+        """What state() rounds, as Keras does, and who goes on to the same bits needs exactly."""
+        rate = self._learning_rate
+        return {} if callable(rate) else {"learning_rate": rate}
+
+    def load_exact_state(self, state: dict[str, Any]) -> None:
+        """Go on from what exact_state() has returned."""
+        if state:
+            self.learning_rate = state["learning_rate"]
+
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an optimizer like this one, without its state."""
         config = {option: getattr(self, option) for option in OPTIONS}
