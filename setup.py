@@ -30,6 +30,7 @@ setup(
         "minicnn.datasets",
         "minicnn.kernels",
         "minicnn.layers",
+        "minicnn.losses",
         "minicnn.models",
         "minicnn.ops",
         "minicnn.optimizers",

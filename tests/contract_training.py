@@ -92,3 +92,47 @@ SCHEDULES = {  # name -> settings
         },
     ],
 }
+
+LOSSES = {  # name -> (kind of data, settings)
+    "MeanSquaredError": [("numbers", {})],
+    "MeanAbsoluteError": [("numbers", {})],
+    "MeanAbsolutePercentageError": [("numbers", {})],
+    "MeanSquaredLogarithmicError": [("positive", {})],
+    "Huber": [("numbers", {}), ("numbers", {"delta": 0.4})],
+    "LogCosh": [("numbers", {})],
+    "CosineSimilarity": [("numbers", {}), ("numbers", {"axis": 1}), ("maps", {"axis": 1})],
+    "KLDivergence": [("distributions", {})],
+    "Poisson": [("positive", {})],
+    "Hinge": [("bits", {}), ("signs", {})],
+    "SquaredHinge": [("bits", {}), ("signs", {})],
+    "CategoricalHinge": [("one-hot logits", {})],
+    "BinaryCrossentropy": [
+        ("bits", {}),
+        ("bits", {"label_smoothing": 0.2}),
+        ("bit logits", {"from_logits": True, "label_smoothing": 0.1}),
+        ("bit maps", {"axis": 1}),
+    ],
+    "CategoricalCrossentropy": [
+        ("one-hot", {}),
+        ("one-hot", {"label_smoothing": 0.2}),
+        ("one-hot logits", {"from_logits": True, "label_smoothing": 0.1}),
+        ("channels first", {"axis": 1, "from_logits": True}),
+    ],
+    "SparseCategoricalCrossentropy": [
+        ("classes", {}),
+        ("class logits", {"from_logits": True}),
+        ("class logits", {"from_logits": True, "ignore_class": 2}),
+        ("class maps", {"from_logits": True, "ignore_class": 255}),
+    ],
+    "BinaryFocalCrossentropy": [
+        ("bits", {}),
+        ("bits", {"apply_class_balancing": True, "alpha": 0.4, "gamma": 1.5}),
+        ("bit logits", {"from_logits": True, "label_smoothing": 0.1, "axis": -1}),
+    ],
+    "CategoricalFocalCrossentropy": [
+        ("one-hot", {}),
+        ("one-hot", {"alpha": 0.6, "gamma": 1.0, "label_smoothing": 0.2}),
+        ("one-hot logits", {"from_logits": True, "axis": -1}),
+    ],
+}
+REDUCTIONS = ["sum_over_batch_size", "mean", "sum", "none", None, "mean_with_sample_weight"]

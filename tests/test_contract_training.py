@@ -8,11 +8,12 @@ import contract_training as contract
 import numpy as np
 import pytest
 
-from minicnn import optimizers
+from minicnn import losses, optimizers
+from minicnn.autograd import Tensor, grad
 from minicnn.optimizers import schedules
 from minicnn.variable import Variable
 
-pytest.importorskip("torch", reason="PyTorch, on which Keras runs here, is not installed")
+torch = pytest.importorskip("torch", reason="PyTorch, on which Keras runs here, is not installed")
 os.environ.setdefault("KERAS_BACKEND", "torch")
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -24,6 +25,7 @@ if keras.backend.backend() != "torch":
 # torch's tensors do not know NumPy 2's `copy` yet
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
 
+RNG = np.random.default_rng(0)
 STEPS = 20
 SHAPES = {"kernel": (3, 4), "bias": (4,), "filters": (2, 2, 4, 3), "tall": (5, 2)}
 RATES = {"Adadelta": 0.5, "Ftrl": 0.1}  # others: 0.02; these would hardly move
@@ -118,3 +120,93 @@ def test_optimizers_follow_schedules(name, settings):
     assert (
         read.get_config()["learning_rate"]["config"] == ours.get_config()["learning_rate"]["config"]
     )
+
+
+def softmax(x, axis=-1):
+    powers = np.exp(x)
+    return powers / powers.sum(axis=axis, keepdims=True)
+
+
+def pairs_of_data():
+    """Labels and outputs of each kind that the tables name."""
+    x = RNG.normal(size=(8, 5)).astype(np.float32)
+    maps = RNG.normal(size=(4, 3, 3, 5)).astype(np.float32)
+    classes, bits = RNG.integers(5, size=8), RNG.integers(2, size=(8, 5)).astype(np.float32)
+    hot = np.eye(5, dtype=np.float32)[classes]
+    places = RNG.integers(5, size=(4, 3, 3))
+    first = np.moveaxis(np.eye(5, dtype=np.float32)[places], -1, 1)
+    places = np.where(RNG.random(places.shape) < 0.3, 255, places)
+    numbers = RNG.normal(size=(8, 5)).astype(np.float32)
+    return {
+        "numbers": (numbers, x),
+        "positive": (np.abs(numbers), np.abs(x) + 0.1),
+        "maps": (RNG.normal(size=maps.shape).astype(np.float32), maps),
+        "distributions": (softmax(numbers), softmax(x)),
+        "bits": (bits, softmax(x)),
+        "bit logits": (bits, x),
+        "bit maps": ((maps > 0.3).astype(np.float32), softmax(maps)),
+        "signs": (2 * bits - 1, x),
+        "one-hot": (hot, softmax(x)),
+        "one-hot logits": (hot, x),
+        "channels first": (first, np.ascontiguousarray(np.moveaxis(maps, -1, 1))),
+        "classes": (classes, softmax(x)),
+        "class logits": (classes, x),
+        "class maps": (places, maps),
+    }
+
+
+PAIRS = pairs_of_data()
+
+
+def lines_with_data(table):
+    return [
+        pytest.param(name, data, settings, id=f"{name}-{data}-{'-'.join(map(str, settings))}")
+        for name, own in table.items()
+        for data, settings in own
+    ]
+
+
+@pytest.mark.filterwarnings("ignore:The tensor.*mask")
+@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
+@pytest.mark.parametrize("name, data, settings", lines_with_data(contract.LOSSES))
+def test_losses_and_their_gradients_are_equal(name, data, settings, weighted):
+    y_true, y_pred = PAIRS[data]
+    for reduction in contract.REDUCTIONS:
+        ours = getattr(losses, name)(reduction=reduction, **settings)
+        theirs = getattr(keras.losses, name)(reduction=reduction, **settings)
+        places = getattr(losses, name)(reduction=None, **settings)(y_true, Tensor(y_pred)).shape
+        weights = RNG.random(places).astype(np.float32) if weighted else None
+        mine, right = Tensor(y_pred, requires_grad=True), torch.tensor(y_pred, requires_grad=True)
+        loss, keras_loss = ours(y_true, mine, weights), theirs(y_true, right, weights)
+        np.testing.assert_allclose(
+            loss.numpy(), keras_loss.detach().numpy(), rtol=2e-5, atol=2e-6, err_msg=str(reduction)
+        )
+        gradient = grad(loss.sum(), [mine])[0].numpy()
+        keras_loss.sum().backward()
+        np.testing.assert_allclose(gradient, right.grad.numpy(), rtol=2e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name, data, settings", lines_with_data(contract.LOSSES))
+def test_configurations_of_losses_are_read_by_both(name, data, settings):
+    ours = getattr(losses, name)(reduction="sum", **settings)
+    theirs = getattr(keras.losses, name)(reduction="sum", **settings)
+    assert ours.get_config() | theirs.get_config() == ours.get_config()
+    assert (
+        getattr(losses, name)().get_config().items()
+        >= getattr(keras.losses, name)().get_config().items()
+    )
+    read = losses.get(keras.losses.serialize(theirs))
+    assert type(read) is type(ours) and read.get_config() | theirs.get_config() == read.get_config()
+    back = keras.losses.deserialize(copy.deepcopy(losses.serialize(ours)))
+    assert type(back) is type(theirs) and back.get_config() == theirs.get_config()
+
+
+def test_names_of_losses_are_those_of_keras():
+    functions = [name for name in dir(keras.losses) if name in dir(losses) and name[0].islower()]
+    names = [name for name in functions if name not in ("get", "serialize", "deserialize")]
+    assert len(names) >= 16
+    for name in [*names, "mse", "MAE", "mape", "MSLE", "bce", "kld"]:
+        assert losses.get(name).name in (keras.losses.get(name).__name__, "huber_loss")
+    for name in ("huber_loss", "logcosh"):
+        with pytest.raises(ValueError, match="unknown loss"):
+            losses.get(name)
