@@ -31,6 +31,7 @@ setup(
         "minicnn.kernels",
         "minicnn.layers",
         "minicnn.losses",
+        "minicnn.metrics",
         "minicnn.models",
         "minicnn.ops",
         "minicnn.optimizers",

@@ -8,7 +8,7 @@ import contract_training as contract
 import numpy as np
 import pytest
 
-from minicnn import losses, optimizers
+from minicnn import losses, metrics, optimizers
 from minicnn.autograd import Tensor, grad
 from minicnn.optimizers import schedules
 from minicnn.variable import Variable
@@ -152,6 +152,9 @@ def pairs_of_data():
         "classes": (classes, softmax(x)),
         "class logits": (classes, x),
         "class maps": (places, maps),
+        "equal": (classes, np.where(classes > 2, 0, classes)),
+        "answers": (classes, np.where(RNG.random(8) < 0.5, classes, RNG.integers(5, size=8))),
+        "values": (numbers,),
     }
 
 
@@ -210,3 +213,56 @@ def test_names_of_losses_are_those_of_keras():
     for name in ("huber_loss", "logcosh"):
         with pytest.raises(ValueError, match="unknown loss"):
             losses.get(name)
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
+@pytest.mark.parametrize("name, data, settings", lines_with_data(contract.METRICS))
+def test_metrics_are_equal_after_each_batch(name, data, settings, weighted):
+    ours, theirs = getattr(metrics, name)(**settings), getattr(keras.metrics, name)(**settings)
+    arrays = PAIRS[data]
+    for rows in (slice(0, 5), slice(5, 8), slice(2, 4)):
+        weights = None
+        if weighted:  # Keras cuts the weights of its IoU off to integers
+            weights = RNG.integers(1, 4, len(arrays[0][rows])).astype(np.float32)
+            weights = weights.astype(np.int32) if "IoU" in name else weights / 2
+            if name == "BinaryIoU":
+                weights = np.broadcast_to(weights[:, None], arrays[0][rows].shape)
+        ours.update_state(*(array[rows] for array in arrays), weights)
+        theirs.update_state(*(array[rows] for array in arrays), weights)
+        mine, right = ours.result(), of_keras(theirs.result())
+        np.testing.assert_allclose(mine, right, rtol=2e-5, atol=2e-6)
+        assert isinstance(mine, float) == (np.ndim(right) == 0)
+    for metric in (ours, theirs):
+        metric.reset_state()
+        metric.update_state(*arrays)
+    np.testing.assert_allclose(ours.result(), of_keras(theirs.result()), rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("name, data, settings", lines_with_data(contract.METRICS))
+def test_configurations_of_metrics_are_read_by_both(name, data, settings):
+    ours = getattr(metrics, name)(name="mine", **settings)
+    theirs = getattr(keras.metrics, name)(name="mine", **settings)
+    config, keras_config = plain(ours.get_config()), plain(theirs.get_config())
+    assert config | keras_config == config | {"dtype": keras_config["dtype"]}
+    read = metrics.get(keras.metrics.serialize(theirs))
+    assert (
+        type(read) is type(ours)
+        and plain(read.get_config()) | keras_config == config | keras_config
+    )
+    back = keras.metrics.deserialize(copy.deepcopy(metrics.serialize(ours)))
+    assert type(back) is type(theirs) and plain(back.get_config()) == keras_config
+
+
+def plain(config):
+    """A configuration without tensors, and with lists for tuples."""
+    if isinstance(config.get("label_weights"), torch.Tensor):
+        config["label_weights"] = config["label_weights"].tolist()
+    return {key: list(x) if isinstance(x, tuple) else x for key, x in config.items()}
+
+
+@pytest.mark.parametrize("name", contract.METRICS)
+def test_names_of_metrics_are_those_of_keras(name):
+    settings = contract.METRICS[name][0][1]
+    ours = getattr(metrics, name)(**settings).name
+    theirs = getattr(keras.metrics, name)(**settings).name
+    assert ours == theirs or theirs.rpartition("_")[0] == ours  # Keras may count: auc, auc_1

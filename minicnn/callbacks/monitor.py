@@ -7,18 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minicnn import metrics
 from minicnn.callbacks.callback import Callback, Logs
 from minicnn.suggest import did_you_mean
-
-ERRORS = (metrics.MeanSquaredError, metrics.MeanAbsoluteError)  # the less, the better
-ACCURACIES = (
-    metrics.Accuracy,
-    metrics.BinaryAccuracy,
-    metrics.CategoricalAccuracy,
-    metrics.SparseCategoricalAccuracy,
-    metrics.SparseTopKCategoricalAccuracy,
-)
 
 
 class MonitorCallback(Callback):
@@ -92,10 +82,8 @@ class MonitorCallback(Callback):
         if name == "loss":
             return "min"
         for metric in getattr(self.model, "metrics", []):
-            if metric.name == name and isinstance(metric, ERRORS):
-                return "min"
-            if metric.name == name and isinstance(metric, ACCURACIES):
-                return "max"
+            if metric.name == name and metric.direction is not None:
+                return str(metric.direction)
         raise ValueError(
             f"{type(self).__name__}: cannot tell whether more or less of {self.monitor!r} is "
             f"better. Give mode='max' or mode='min'."
