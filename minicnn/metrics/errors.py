@@ -74,19 +74,17 @@ class LossMetric(MeanMetric):
 
     direction: str | None = "min"
     function: Callable[..., Tensor]
-    arguments: tuple[str, ...] = ()  # of the function, and kept in configurations
 
     def __init__(self, name: str | None = None, dtype: Any = None, **settings: Any) -> None:
         super().__init__(name)
-        self.__dict__.update(settings)
+        self.settings = settings
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        settings = {name: getattr(self, name) for name in self.arguments}
         scores = Tensor(np.asarray(y_pred, np.float32))
-        return type(self).function(y_true, scores, **settings).numpy()
+        return type(self).function(y_true, scores, **self.settings).numpy()
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {name: getattr(self, name) for name in self.arguments}
+        return super().get_config() | self.settings
 
 
 class MeanAbsolutePercentageError(LossMetric):
@@ -148,7 +146,6 @@ class CosineSimilarity(LossMetric):
 
     direction = "max"
     function = staticmethod(losses.cosine_similarity)
-    arguments = ("axis",)
 
     def __init__(self, name: str | None = None, dtype: Any = None, axis: int = -1) -> None:
         super().__init__(name, axis=axis)
@@ -241,7 +238,6 @@ class BinaryCrossentropy(LossMetric):
     """
 
     function = staticmethod(losses.binary_crossentropy)
-    arguments = ("from_logits", "label_smoothing")
 
     def __init__(
         self,
@@ -268,7 +264,6 @@ class CategoricalCrossentropy(LossMetric):
     """
 
     function = staticmethod(losses.categorical_crossentropy)
-    arguments = ("from_logits", "label_smoothing", "axis")
 
     def __init__(
         self,
@@ -298,7 +293,6 @@ class SparseCategoricalCrossentropy(LossMetric):
     """
 
     function = staticmethod(losses.sparse_categorical_crossentropy)
-    arguments = ("from_logits", "ignore_class", "axis")
 
     def __init__(
         self,
@@ -309,6 +303,16 @@ class SparseCategoricalCrossentropy(LossMetric):
         axis: int = -1,
     ) -> None:
         super().__init__(name, from_logits=from_logits, ignore_class=ignore_class, axis=axis)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        ignored = self.settings["ignore_class"]
+        if ignored is not None and sample_weight is not None:
+            # as in Keras, only with weights do such places not count in the mean, too
+            counted = np.not_equal(numbers(self.name, y_true), ignored).reshape(
+                np.shape(y_pred)[:-1]
+            )
+            sample_weight = counted * fitting_weights(self.name, sample_weight, counted.shape)
+        super().update_state(y_true, y_pred, sample_weight)
 
 
 class R2Score(Metric):
