@@ -240,3 +240,29 @@ METRICS = {  # name -> (kind of data, settings)
     "Mean": [("values", {})],
     "Sum": [("values", {})],
 }
+
+CALLBACKS = {  # name -> settings
+    "EarlyStopping": [
+        {"monitor": "loss", "min_delta": 1.0, "patience": 2, "restore_best_weights": True},
+        {"monitor": "val_loss", "baseline": 0.0, "patience": 1, "start_from_epoch": 1},
+    ],
+    "ReduceLROnPlateau": [
+        {"monitor": "loss", "factor": 0.5, "patience": 1, "min_delta": 1.0, "cooldown": 1},
+        {"monitor": "val_accuracy", "patience": 0, "min_lr": 0.04, "mode": "min"},
+    ],
+    "LearningRateScheduler": [
+        {"schedule": lambda epoch, rate: rate * 0.5},
+        {"schedule": lambda epoch: 0.1 / (epoch + 1)},
+    ],
+    "TerminateOnNaN": [{}],
+    "LambdaCallback": [{"on_epoch_end": lambda epoch, logs: logs.update(double=2.0 * epoch)}],
+    "SwapEMAWeights": [{}, {"swap_on_epoch": True}],
+    "CSVLogger": [{"separator": ";"}, {"append": True}],
+    "ModelCheckpoint": [{"save_weights_only": True, "monitor": "loss", "save_best_only": True}],
+    "BackupAndRestore": [{"save_freq": 2}],
+}
+WITH_A_FILE = {
+    "CSVLogger": "log.csv",
+    "ModelCheckpoint": "{epoch:02d}-{loss:.1f}.weights.h5",
+    "BackupAndRestore": "backup",
+}

@@ -1,13 +1,16 @@
 """Optimizers, schedules, losses, metrics and callbacks, each with its arguments, beside Keras."""
 
 import copy
+import inspect
 import os
+import re
 import warnings
 
 import contract_training as contract
 import numpy as np
 import pytest
 
+import minicnn
 from minicnn import losses, metrics, optimizers
 from minicnn.autograd import Tensor, grad
 from minicnn.optimizers import schedules
@@ -266,3 +269,120 @@ def test_names_of_metrics_are_those_of_keras(name):
     ours = getattr(metrics, name)(**settings).name
     theirs = getattr(keras.metrics, name)(**settings).name
     assert ours == theirs or theirs.rpartition("_")[0] == ours  # Keras may count: auc, auc_1
+
+
+def small_model(package, optimizer):
+    model = package.Sequential(
+        [
+            package.layers.Input((5,)),
+            package.layers.Dense(6, activation="relu"),
+            package.layers.Dense(3, activation="softmax"),
+        ]
+    )
+    rng = np.random.default_rng(2)
+    # small weights: Keras on torch clips probabilities near 0 and 1, where minicnn takes logits
+    start = [rng.normal(0, 0.3, w.shape).astype(np.float32) for w in model.get_weights()]
+    model.set_weights(start)
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def trained(package, name, settings, folder):
+    """Fit a small model with a callback; return the model, its history and the files it wrote."""
+    folder.mkdir()
+    if name in contract.WITH_A_FILE:
+        settings = settings | {
+            next(iter(inspect.signature(getattr(package.callbacks, name)).parameters)): str(
+                folder / contract.WITH_A_FILE[name]
+            )
+        }
+    if name in ("EarlyStopping", "ReduceLROnPlateau", "LearningRateScheduler"):
+        settings = settings | {"verbose": 1}
+    callback = getattr(package.callbacks, name)(**settings)
+    model = small_model(package, package.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5))
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(24, 5)).astype(np.float32), rng.integers(0, 3, 24)
+    history = model.fit(
+        x,
+        y,
+        batch_size=8,
+        epochs=6,
+        verbose=0,
+        shuffle=False,
+        validation_split=0.25,
+        callbacks=[callback],
+    )
+    files = {file.name: file for file in sorted(folder.iterdir())}
+    return model, history, files
+
+
+@pytest.mark.parametrize("name, settings", lines(contract.CALLBACKS))
+def test_callbacks_do_the_same(name, settings, tmp_path, capsys):
+    results = []
+    for package in (minicnn, keras):
+        capsys.readouterr()
+        *found, files = trained(package, name, settings, tmp_path / package.__name__)
+        results.append((*found, files, capsys.readouterr().out))
+    (model, history, files, text), (keras_model, keras_history, keras_files, keras_text) = results
+    assert list(history.history) == list(keras_history.history)
+    assert history.epoch == keras_history.epoch
+    for key, values in keras_history.history.items():
+        np.testing.assert_allclose(history.history[key], values, rtol=1e-4, atol=1e-6)
+    for weight, keras_weight in zip(model.get_weights(), keras_model.get_weights(), strict=True):
+        np.testing.assert_allclose(weight, keras_weight, rtol=1e-4, atol=1e-5)
+    # numbers in texts: Keras' learning rates are rounded to float32
+    rounded = [re.sub(r"\d+\.\d+", lambda n: f"{float(n[0]):.5f}", t) for t in (text, keras_text)]
+    assert rounded[0] == rounded[1]
+    assert list(files) == list(keras_files)
+    if name == "CSVLogger":
+        separator = settings.get("separator", ",")
+        tables = [
+            [line.split(separator) for line in file["log.csv"].read_text().splitlines()]
+            for file in (files, keras_files)
+        ]
+        assert tables[0][0] == tables[1][0] and len(tables[0]) == len(tables[1])
+        values = [np.array(table[1:], np.float64) for table in tables]
+        np.testing.assert_allclose(*values, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", contract.CALLBACKS)
+def test_callbacks_have_the_arguments_of_keras(name):
+    ours, theirs = (
+        inspect.signature(getattr(package.callbacks, name)).parameters
+        for package in (minicnn, keras)
+    )
+    theirs = {key: p for key, p in theirs.items() if key not in ("kwargs", "options")}
+    assert list(theirs) == [key for key in ours if key in theirs]
+    for key, parameter in theirs.items():
+        assert ours[key].default == parameter.default, key
+
+
+METHODS = {"compile", "fit", "evaluate", "predict", "train_on_batch", "test_on_batch"}
+
+
+@pytest.mark.parametrize("name", sorted(METHODS | {"predict_on_batch", "summary"}))
+def test_methods_of_models_have_the_arguments_of_keras(name):
+    ours = inspect.signature(getattr(minicnn.Sequential, name)).parameters
+    theirs = inspect.signature(getattr(keras.Sequential, name)).parameters
+    theirs = {key: p for key, p in theirs.items() if key != "kwargs"}
+    assert list(theirs) == [key for key in ours if key in theirs]
+    for key, parameter in theirs.items():
+        assert ours[key].default == parameter.default, key
+
+
+def test_the_tables_hold_every_entry_of_the_contract():
+    counted = {
+        "optimizers": contract.OPTIMIZERS,
+        "schedules": contract.SCHEDULES,
+        "losses": contract.LOSSES,
+        "metrics": contract.METRICS,
+        "callbacks": contract.CALLBACKS,
+    }
+    numbers = {part: len(table) for part, table in counted.items()}
+    assert numbers == {
+        "optimizers": 12,
+        "schedules": 6,
+        "losses": 17,
+        "metrics": 41,
+        "callbacks": 9,
+    }
