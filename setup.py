@@ -36,6 +36,7 @@ setup(
         "minicnn.ops",
         "minicnn.optimizers",
         "minicnn.utils",
+        "minicnn.visualize",
     ],
     package_dir={"minicnn": "minicnn", "minicnn.kernels": "kernels"},  # see minicnn/backend.py
     package_data={"minicnn": ["py.typed"], "minicnn.kernels": ["*.cu"]},

@@ -18,7 +18,8 @@ FLOORS = [  # from the cellar to the roof; modules of one line share a floor
     ["minicnn.activations", "minicnn.initializers", "minicnn.regularizers"],
     ["minicnn.crossentropy"],
     ["minicnn.losses", "minicnn.metrics", "minicnn.optimizers"],
-    ["minicnn.layers", "minicnn.datasets", "minicnn.utils", "minicnn.visualize"],
+    ["minicnn.layers", "minicnn.datasets", "minicnn.utils"],
+    ["minicnn.visualize"],
     ["minicnn.callbacks"],
     ["minicnn.models"],
     ["minicnn"],  # the public names

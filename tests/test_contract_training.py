@@ -370,19 +370,28 @@ def test_methods_of_models_have_the_arguments_of_keras(name):
         assert ours[key].default == parameter.default, key
 
 
-def test_the_tables_hold_every_entry_of_the_contract():
-    counted = {
-        "optimizers": contract.OPTIMIZERS,
-        "schedules": contract.SCHEDULES,
-        "losses": contract.LOSSES,
-        "metrics": contract.METRICS,
-        "callbacks": contract.CALLBACKS,
-    }
-    numbers = {part: len(table) for part, table in counted.items()}
-    assert numbers == {
-        "optimizers": 12,
-        "schedules": 6,
-        "losses": 17,
-        "metrics": 41,
-        "callbacks": 9,
-    }
+NOT_HERE = {  # what Keras has, and neither the contract nor minicnn
+    "optimizers": {"Adafactor", "LossScaleOptimizer", "MultiOptimizer", "OptimizerMap"}
+    | {"ScheduleFreeAdamW", "Optimizer"},
+    "optimizers.schedules": {"LearningRateSchedule"},
+    "losses": {"CTC", "Circle", "Dice", "Tversky", "CategoricalGeneralizedCrossEntropy", "Loss"},
+    "metrics": {"ConcordanceCorrelation", "PearsonCorrelation", "MeanMetricWrapper", "Metric"},
+    "callbacks": {"Callback", "CallbackList", "History", "ProgbarLogger", "RemoteMonitor"}
+    | {"TensorBoard", "OrbaxCheckpoint"},
+}
+TABLES = {
+    "optimizers": contract.OPTIMIZERS,
+    "optimizers.schedules": contract.SCHEDULES,
+    "losses": contract.LOSSES,
+    "metrics": contract.METRICS,
+    "callbacks": contract.CALLBACKS,
+}
+
+
+@pytest.mark.parametrize("part", TABLES)
+def test_the_tables_hold_every_class_of_keras_but_the_named_ones(part):
+    module = keras
+    for name in part.split("."):
+        module = getattr(module, name)
+    public = {name for name, value in vars(module).items() if inspect.isclass(value)}
+    assert public - NOT_HERE[part] == set(TABLES[part])
