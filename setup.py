@@ -30,9 +30,13 @@ setup(
         "minicnn.datasets",
         "minicnn.kernels",
         "minicnn.layers",
+        "minicnn.losses",
+        "minicnn.metrics",
         "minicnn.models",
         "minicnn.ops",
+        "minicnn.optimizers",
         "minicnn.utils",
+        "minicnn.visualize",
     ],
     package_dir={"minicnn": "minicnn", "minicnn.kernels": "kernels"},  # see minicnn/backend.py
     package_data={"minicnn": ["py.typed"], "minicnn.kernels": ["*.cu"]},

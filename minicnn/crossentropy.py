@@ -19,7 +19,11 @@ ROUNDING = 1e-5  # probabilities of a float32 network may be this far outside of
 
 
 def binary_crossentropy(
-    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0
+    y_true: Any,
+    y_pred: Any,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
 ) -> Tensor:
     """Measure the surprise about yes-or-no answers, averaged in each row.
 
@@ -34,6 +38,7 @@ def binary_crossentropy(
         y_pred: probabilities, or logits, (N, K).
         from_logits: whether y_pred are logits, the numbers before the sigmoid.
         label_smoothing: s moves the labels towards 1/2:  y (1 - s) + s / 2.
+        axis: along which the mean is taken.
 
     Returns:
         One number per row, (N,).
@@ -55,14 +60,18 @@ def binary_crossentropy(
     truth = truth * (1 - label_smoothing) + label_smoothing / 2
     logits = _logits(who, y_pred, from_logits, Sigmoid())
     if logits is not None:
-        return ops.mean(ops.softplus(logits) - logits * truth, axis=-1)
+        return ops.mean(ops.softplus(logits) - logits * truth, axis=axis)
     _check_probabilities(who, y_pred, "sigmoid")
     p = ops.clip(y_pred, TINY, 1 - TINY)
-    return ops.mean(-(ops.log(p) * truth + ops.log(1 - p) * (1 - truth)), axis=-1)
+    return ops.mean(-(ops.log(p) * truth + ops.log(1 - p) * (1 - truth)), axis=axis)
 
 
 def categorical_crossentropy(
-    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0
+    y_true: Any,
+    y_pred: Any,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
 ) -> Tensor:
     """Measure the surprise about the true class, given as one-hot rows: -sum of y[k] * log p[k].
 
@@ -75,6 +84,7 @@ def categorical_crossentropy(
         y_pred: probabilities, or logits, (N, K).
         from_logits: whether y_pred are logits, the numbers before the softmax.
         label_smoothing: s spreads a part of the certainty:  y (1 - s) + s / K.
+        axis: along which the classes lie.
 
     Returns:
         One number per row, (N,).
@@ -88,13 +98,20 @@ def categorical_crossentropy(
     """
     who = "categorical_crossentropy"
     y_pred = outputs(who, y_pred)
-    truth = one_hot_rows(who, numbers(who, y_true), y_pred.shape).astype(y_pred.dtype)
+    y_pred, y_true = _last(y_pred, axis), np.moveaxis(numbers(who, y_true), axis, -1)
+    truth = one_hot_rows(who, y_true, y_pred.shape).astype(y_pred.dtype)
     K = y_pred.shape[-1]
     truth = truth * (1 - label_smoothing) + label_smoothing / K
     return _cross_entropy(who, truth, y_pred, from_logits)
 
 
-def sparse_categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> Tensor:
+def sparse_categorical_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    from_logits: bool = False,
+    ignore_class: int | None = None,
+    axis: int = -1,
+) -> Tensor:
     """Measure the surprise about the true class, given by its number: -log p[n, y[n]].
 
     It gives the same as categorical_crossentropy with one-hot labels; see there.
@@ -103,6 +120,8 @@ def sparse_categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool 
         y_true: class numbers from 0 to K - 1, (N,) or (N, 1).
         y_pred: probabilities, or logits, (N, K).
         from_logits: whether y_pred are logits, the numbers before the softmax.
+        ignore_class: a label whose loss is 0, or None.
+        axis: along which the classes lie.
 
     Returns:
         One number per row, (N,).
@@ -115,9 +134,15 @@ def sparse_categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool 
     Tensor([0.6931472])
     """
     who = "sparse_categorical_crossentropy"
-    y_pred = outputs(who, y_pred)
-    labels = class_numbers(who, numbers(who, y_true), y_pred.shape)
+    y_pred, y_true = _last(outputs(who, y_pred), axis), numbers(who, y_true)
+    if y_true.ndim == y_pred.ndim and axis != -1:
+        y_true = np.moveaxis(y_true, axis, -1)
+    ignored = None if ignore_class is None else y_true == ignore_class
+    known = y_true if ignored is None else np.where(ignored, 0, y_true)
+    labels = class_numbers(who, known, y_pred.shape)
     truth = (labels[..., None] == np.arange(y_pred.shape[-1])).astype(y_pred.dtype)
+    if ignored is not None:
+        truth[ignored.reshape(labels.shape)] = 0
     return _cross_entropy(who, truth, y_pred, from_logits)
 
 
@@ -138,6 +163,47 @@ CROSSENTROPIES: dict[str, Callable[..., Tensor]] = {
 }
 
 
+def probabilities(
+    who: str, y_pred: Tensor, from_logits: bool, activation: str, axis: int = -1
+) -> Tensor:
+    """Outputs as probabilities.
+
+    Args:
+        who: a loss, for messages.
+        y_pred: probabilities, or logits.
+        from_logits: whether they are logits.
+        activation: "softmax" or "sigmoid", which makes probabilities of logits.
+        axis: along which the classes lie.
+
+    Raises:
+        ValueError: y_pred is not what from_logits says.
+
+    >>> probabilities("loss", Tensor([[0.0, 0.0]]), True, "softmax")
+    Tensor([[0.5 0.5]])
+    """
+    if not from_logits:
+        _check_probabilities(who, y_pred, activation, axis)
+        return y_pred
+    _refuse_second_activation(who, y_pred)
+    return ops.sigmoid(y_pred) if activation == "sigmoid" else ops.softmax(y_pred, axis=axis)
+
+
+def _last(y_pred: Tensor, axis: int) -> Tensor:
+    """The outputs with the axis of the classes at the end."""
+    if axis in (-1, y_pred.ndim - 1):
+        return y_pred
+    order = [k for k in range(y_pred.ndim) if k != axis % y_pred.ndim]
+    return ops.transpose(y_pred, (*order, axis % y_pred.ndim))
+
+
+def _refuse_second_activation(who: str, y_pred: Tensor) -> None:
+    if y_pred.logits is not None:
+        raise ValueError(
+            f"{who} [MC021]: from_logits=True, but the outputs come from a softmax or sigmoid, "
+            f"which would be applied twice. Drop that activation, or from_logits."
+        )
+
+
 def _cross_entropy(who: str, truth: Array, y_pred: Tensor, from_logits: bool) -> Tensor:
     """-sum over k of truth[n,k] * log p[n,k], for any number of axes in the place of n."""
     K = y_pred.shape[-1]
@@ -154,24 +220,22 @@ def _cross_entropy(who: str, truth: Array, y_pred: Tensor, from_logits: bool) ->
 
 def _logits(who: str, y_pred: Tensor, from_logits: bool, activation: Op) -> Tensor | None:
     """The numbers that `activation` has made y_pred from, or None if something else made it."""
-    if y_pred.logits is None:
-        return y_pred if from_logits else None
     if from_logits:
-        raise ValueError(
-            f"{who} [MC021]: from_logits=True, but the outputs come from a softmax or sigmoid, "
-            f"which would be applied twice. Drop that activation, or from_logits."
-        )
+        _refuse_second_activation(who, y_pred)
+        return y_pred
+    if y_pred.logits is None:
+        return None
     # softmax and sigmoid both leave their logits: the first row tells which of them it was
     first = activation.forward(y_pred.logits.data[:1])
     same = bool((np.abs(first - y_pred.data[:1]) < ROUNDING).all())
     return y_pred.logits if same else None
 
 
-def _check_probabilities(who: str, y_pred: Tensor, activation: str) -> None:
+def _check_probabilities(who: str, y_pred: Tensor, activation: str, axis: int = -1) -> None:
     p = y_pred.data
     if not p.size:
         return
-    sums = p.sum(axis=-1)
+    sums = p.sum(axis=axis)
     outside = p.min() < -ROUNDING or p.max() > 1 + ROUNDING
     if outside or (activation == "softmax" and sums.min() <= 0):
         raise ValueError(

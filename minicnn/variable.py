@@ -70,5 +70,13 @@ class Variable(Tensor):
             )
         self.data = value.astype(self.dtype)  # a new array: an optimizer looks for these, see there
 
+    def assign_add(self, value: Any) -> None:
+        """Add to the numbers; see assign."""
+        self.assign(self.data + np.asarray(value))
+
+    def assign_sub(self, value: Any) -> None:
+        """Subtract from the numbers; see assign."""
+        self.assign(self.data - np.asarray(value))
+
     def __repr__(self) -> str:
         return f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}>"

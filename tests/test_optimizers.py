@@ -404,8 +404,14 @@ def test_get_takes_objects_and_classes():
         (lambda: Adam(beta_1=1), ValueError, "Adam: beta_1 must be from 0 to below 1, but is 1"),
         (lambda: AdamW(weight_decay=None), TypeError, "AdamW: weight_decay must be a number"),
         (lambda: SGD(clipnorm=1, clipvalue=1), ValueError, "only one of clipnorm, clipvalue"),
-        (lambda: SGD(use_ema=True), ValueError, "use_ema is not written yet"),
-        (lambda: SGD(gradient_accumulation_steps=2), ValueError, "not written yet"),
+        (lambda: SGD(use_ema=True, ema_momentum=2), ValueError, "SGD: ema_momentum must be from 0"),
+        (lambda: SGD(ema_overwrite_frequency=0), ValueError, "ema_overwrite_frequency must be a w"),
+        (
+            lambda: SGD(gradient_accumulation_steps=1),
+            ValueError,
+            "steps must be a whole.*at least 2",
+        ),
+        (lambda: SGD(loss_scale_factor="8"), TypeError, "SGD: loss_scale_factor must be a number"),
     ],
 )
 def test_bad_settings_are_refused(make, error, match):

@@ -10,19 +10,34 @@ The order of a fit with validation data, for one epoch, and what `logs` holds:
     on_train_end                                           the same
 """
 
+from minicnn.callbacks.backup_and_restore import BackupAndRestore
 from minicnn.callbacks.callback import Callback, Logs
 from minicnn.callbacks.callback_list import CallbackList
+from minicnn.callbacks.csv_logger import CSVLogger
 from minicnn.callbacks.early_stopping import EarlyStopping
 from minicnn.callbacks.history import History
+from minicnn.callbacks.lambda_callback import LambdaCallback
+from minicnn.callbacks.learning_rate import LearningRateScheduler, ReduceLROnPlateau
+from minicnn.callbacks.live_plot import LivePlot
 from minicnn.callbacks.model_checkpoint import ModelCheckpoint
 from minicnn.callbacks.monitor import MonitorCallback
+from minicnn.callbacks.swap_ema_weights import SwapEMAWeights
+from minicnn.callbacks.terminate_on_nan import TerminateOnNaN
 
 __all__ = [
+    "BackupAndRestore",
+    "CSVLogger",
     "Callback",
     "CallbackList",
     "EarlyStopping",
     "History",
+    "LambdaCallback",
+    "LearningRateScheduler",
+    "LivePlot",
     "Logs",
     "ModelCheckpoint",
     "MonitorCallback",
+    "ReduceLROnPlateau",
+    "SwapEMAWeights",
+    "TerminateOnNaN",
 ]

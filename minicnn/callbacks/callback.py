@@ -23,6 +23,8 @@ class Callback:
     we train for 3 epochs
     """
 
+    adds_to_logs: tuple[str, ...] = ()  # the names of what on_epoch_end adds
+
     def __init__(self) -> None:
         self.model: Any = None
         self.params: dict[str, Any] = {}
@@ -34,6 +36,23 @@ class Callback:
     def set_params(self, params: dict[str, Any]) -> None:
         """Take "verbose", "epochs" and "steps", before everything else."""
         self.params = params
+
+    def settled(self, epoch: int, step: int) -> None:
+        """Everything that belongs to a step is done: all callbacks have seen its end.
+
+        Not in Keras. This is the moment to save a training such that it can go on from there.
+
+        Args:
+            epoch: the epoch with which training goes on.
+            step: the step of this epoch with which training goes on.
+        """
+
+    def state(self) -> dict[str, Any]:
+        """What a training that goes on from a backup must know: numbers, texts, arrays, lists."""
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from what state() has returned, if that was not empty."""
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Fit begins."""

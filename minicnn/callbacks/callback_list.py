@@ -48,10 +48,11 @@ class CallbackList(Callback):
         Raises:
             ValueError: a callback watches something else.
         """
+        names = [*names, *(name for c in self.callbacks for name in c.adds_to_logs)]
         monitors = [c for c in self.callbacks if isinstance(c, MonitorCallback)]
         for callback in monitors:
             callback.names = names
-        if all(type(c).on_epoch_end.__module__.startswith("minicnn.") for c in self.callbacks):
+        if all(c.on_epoch_end.__module__.startswith("minicnn.") for c in self.callbacks):
             for callback in monitors:
                 callback.check_names(names)
 
@@ -64,6 +65,10 @@ class CallbackList(Callback):
         super().set_params(params)
         for callback in self.callbacks:
             callback.set_params(params)
+
+    def settled(self, epoch: int, step: int) -> None:
+        for callback in self.callbacks:
+            callback.settled(epoch, step)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         for callback in self.callbacks:

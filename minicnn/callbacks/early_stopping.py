@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from minicnn.backend import Array
 from minicnn.callbacks.callback import Logs
 from minicnn.callbacks.monitor import MonitorCallback
+
+KEPT = ("wait", "stopped_epoch", "best", "best_epoch", "best_weights")
 
 
 class EarlyStopping(MonitorCallback):
@@ -52,6 +56,13 @@ class EarlyStopping(MonitorCallback):
         self.best: float | None = None
         self.best_epoch = 0
         self.best_weights: list[Array] | None = None
+
+    def state(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in KEPT}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        for name in KEPT:
+            setattr(self, name, state[name])
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._forget()

@@ -6,6 +6,7 @@ import os
 import string
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from minicnn.callbacks.callback import Logs
 from minicnn.callbacks.monitor import MonitorCallback
@@ -69,6 +70,12 @@ class ModelCheckpoint(MonitorCallback):
         for _, field, _, _ in string.Formatter().parse(self.filepath):
             if field is not None:
                 self._check_name(field, ["epoch", "batch", *names])
+
+    def state(self) -> dict[str, Any]:
+        return {"best": self.best, "batches": self._batches}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.best, self._batches = state["best"], state["batches"]
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         if self.save_best_only:

@@ -5,18 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from minicnn import metrics
+import numpy as np
+
 from minicnn.callbacks.callback import Callback, Logs
 from minicnn.suggest import did_you_mean
-
-ERRORS = (metrics.MeanSquaredError, metrics.MeanAbsoluteError)  # the less, the better
-ACCURACIES = (
-    metrics.Accuracy,
-    metrics.BinaryAccuracy,
-    metrics.CategoricalAccuracy,
-    metrics.SparseCategoricalAccuracy,
-    metrics.SparseTopKCategoricalAccuracy,
-)
 
 
 class MonitorCallback(Callback):
@@ -61,7 +53,14 @@ class MonitorCallback(Callback):
         """What is watched; None in an epoch that validation_freq leaves out."""
         logs = logs or {}
         if self.monitor in logs:
-            return float(logs[self.monitor])
+            value = logs[self.monitor]
+            if np.ndim(value):
+                raise ValueError(
+                    f"{type(self).__name__}: watches {self.monitor!r}, which is not one number, "
+                    f"but has shape {np.shape(value)}. Give the metric an average, or watch "
+                    f"another one."
+                )
+            return float(value)
         if self.monitor not in self.names:
             self._check_name(self.monitor, list(logs))
         return None
@@ -83,10 +82,8 @@ class MonitorCallback(Callback):
         if name == "loss":
             return "min"
         for metric in getattr(self.model, "metrics", []):
-            if metric.name == name and isinstance(metric, ERRORS):
-                return "min"
-            if metric.name == name and isinstance(metric, ACCURACIES):
-                return "max"
+            if metric.name == name and metric.direction is not None:
+                return str(metric.direction)
         raise ValueError(
             f"{type(self).__name__}: cannot tell whether more or less of {self.monitor!r} is "
             f"better. Give mode='max' or mode='min'."

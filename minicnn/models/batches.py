@@ -253,6 +253,7 @@ class Feed:
         self._peeked: Batch | None = None
         self.steps = batches.steps if steps is None else steps
         self.ran_out = False  # before all wanted steps were done
+        self._note_beginning()
 
     def peek(self) -> Batch | None:
         """The next batch, which stays the next; None if there are no more."""
@@ -260,21 +261,59 @@ class Feed:
         self.ran_out = self._peeked is None
         return self._peeked
 
-    def epoch(self) -> Iterator[Batch]:
-        """The batches of the next epoch; fewer than `steps` if the data has run out."""
-        steps = itertools.count() if self._wanted is None else range(self._wanted)
+    def epoch(self, first: int = 0) -> Iterator[Batch]:
+        """The batches of the next epoch; fewer than `steps` if the data has run out.
+
+        Args:
+            first: the step to begin with, in an epoch that was interrupted.
+        """
+        steps = itertools.count(first) if self._wanted is None else range(first, self._wanted)
         for step in steps:
             begins = step == 0 or self._wanted is not None  # whether data that ended begins anew
             batch = self._next() if begins else next(self._running, None)
             if batch is None:
                 self.ran_out = self._wanted is not None
+                self._note_beginning()
                 return
+            self._taken += 1
             yield batch
 
     def _next(self) -> Batch | None:
         peeked, self._peeked = self._peeked, None
         batch = peeked or next(self._running, None)
         if batch is None:
+            self._note_beginning()
             self._running = iter(self.batches)
             batch = next(self._running, None)  # of a generator, nothing is left then
         return batch
+
+    def _note_beginning(self) -> None:
+        """Note from which random numbers the next order will be drawn."""
+        order = getattr(self.batches, "order", None)
+        self._order: Any = None if order is None else order.bit_generator.state
+        self._taken = 0  # batches since then
+
+    def state(self) -> dict[str, Any]:
+        """The place in the data, and how it is shuffled; see load_state."""
+        return {"order": self._order, "taken": self._taken}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from what state() has returned, by going through the batches up to there.
+
+        No batch may have been taken so far.
+
+        >>> feed = Feed(ArrayBatches(Batch(np.arange(3)), batch_size=1))
+        >>> feed.load_state({"order": None, "taken": 2})
+        >>> [batch.x.item() for batch in feed.epoch(first=2)]
+        [2.0]
+        """
+        if isinstance(self.batches, ArrayBatches):
+            if self.batches.order is not None:
+                self.batches.order.bit_generator.state = state["order"]
+            self._running = iter(self.batches)
+        else:  # a generator cannot be begun anew
+            peeked = [] if self._peeked is None else [self._peeked]
+            self._running = itertools.chain(peeked, self._running)
+        self._peeked = None
+        self._note_beginning()
+        self._taken = sum(1 for _ in itertools.islice(self._running, state["taken"]))

@@ -10,6 +10,7 @@ from minicnn.autograd import Tensor, grad, no_grad
 from minicnn.backend import Array
 from minicnn.callbacks import CallbackList, Logs
 from minicnn.layers.structure import leaves, mapped, packed
+from minicnn.models.backup import Backup
 from minicnn.models.batches import Batch, Feed
 from minicnn.models.class_weights import ClassWeights
 from minicnn.models.interrupts import interrupts_held
@@ -43,6 +44,10 @@ class Loop:
         self._has_own_train_step = model.overrides("train_step")
         self._has_own_test_step = model.overrides("test_step")
         self._has_own_loss = model.overrides("compute_loss")
+        self.feed: Feed | None = None  # what fit trains with
+        self.epoch = self.step = 0  # with which fit goes on
+        self.logs: Logs = {}  # of the last epoch
+        self.resumed: Backup | None = None  # where fit begins, if not at its beginning
 
     def train_step(self, batch: Batch, variables: list[Variable]) -> None:
         """Do a step, as it stands here or as the model defines it itself."""
@@ -55,13 +60,14 @@ class Loop:
         """Go forward, go backward, change the weights."""
         y_pred = self.model(batch.x, training=True)
         loss = self._loss_of(batch, y_pred, training=True)
-        gradients = grad(loss, variables) if variables else []
+        optimizer = self.model.optimizer
+        assert optimizer is not None
+        gradients = grad(optimizer.scale_loss(loss), variables) if variables else []
         value, outputs = loss.item(), mapped(Tensor.numpy, y_pred)
         del loss, y_pred  # and with them the graph, so that its memory serves the next step
         if variables:
-            assert self.model.optimizer is not None
             with interrupts_held():
-                self.model.optimizer.apply(gradients, variables)
+                optimizer.apply(gradients, variables)
         self.scores.update(value, batch, outputs)
 
     def test_step(self, batch: Batch) -> None:
@@ -104,39 +110,69 @@ class Loop:
     ) -> None:
         """Train for these epochs, unless a callback ends it before."""
         self.model.stop_training = False
+        self.feed = feed
         variables = self.model.variables_to_train()
-        logs: Logs = {}
         self.callbacks.on_train_begin()
-        for epoch in epochs:
-            if feed.peek() is None:
+        if self.resumed is not None:
+            self.resumed.begin(self)
+            self.logs, epochs = self.resumed.logs, range(self.resumed.epoch, epochs.stop)
+        for self.epoch in epochs:
+            if not self._is_interrupted() and feed.peek() is None:
                 break
-            self.callbacks.on_epoch_begin(epoch)
-            logs = self._train_epoch(feed, variables, class_weights)
+            epoch, first = self.epoch, self._first_step()
+            logs = self._train_epoch(feed, variables, class_weights, first)
             if validation is not None and validation.is_due(epoch):
                 results = self.evaluate(validation.feed())
                 logs |= {f"val_{name}": value for name, value in results.items()}
                 logs = dict(sorted(logs.items()))
             self.callbacks.on_epoch_end(epoch, logs)
+            self.logs = logs
             if self.model.stop_training or feed.ran_out:
                 break
+            self._settle(epoch + 1, 0)
         if feed.ran_out:
             warn_user(
                 "fit: the data has run out, so training ends early. A generator can be read only "
                 "once: let it never end and give steps_per_epoch, or give what can be read again, "
                 "as a list of batches."
             )
-        self.callbacks.on_train_end(logs)
+        if variables and self.model.optimizer is not None:
+            self.model.optimizer.finalize_variable_values(variables)
+        self.callbacks.on_train_end(self.logs)
+
+    def _first_step(self) -> int:
+        """Begin an epoch, or go on in one that was interrupted; return the step to begin with."""
+        self.callbacks.on_epoch_begin(self.epoch)
+        if self.resumed is not None and self._is_interrupted():
+            self.resumed.restore(self)  # again, as on_epoch_begin may have changed something
+            return self.resumed.step
+        self.reset()
+        return 0
+
+    def _is_interrupted(self) -> bool:
+        """Whether fit goes on in the middle of this epoch."""
+        resumed = self.resumed
+        return resumed is not None and resumed.epoch == self.epoch and resumed.step > 0
+
+    def _settle(self, epoch: int, step: int) -> None:
+        self.epoch, self.step = epoch, step
+        self.callbacks.settled(epoch, step)
 
     def _train_epoch(
-        self, feed: Feed, variables: list[Variable], class_weights: ClassWeights | None
+        self,
+        feed: Feed,
+        variables: list[Variable],
+        class_weights: ClassWeights | None,
+        first: int,
     ) -> Logs:
-        self.reset()
-        for number, batch in enumerate(feed.epoch()):
+        epoch = self.epoch
+        for number, batch in enumerate(feed.epoch(first), first):
             self.callbacks.on_train_batch_begin(number)
             self.train_step(class_weights.applied_to(batch) if class_weights else batch, variables)
             self.callbacks.on_train_batch_end(number, self.results())
             if self.model.stop_training:
                 break
+            self._settle(epoch, number + 1)
         return self.results()
 
     def evaluate(self, feed: Feed) -> Logs:

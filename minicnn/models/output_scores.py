@@ -10,7 +10,7 @@ from minicnn.layers.shapes import flat_shapes
 from minicnn.layers.structure import are_alike, is_nested, leaves
 from minicnn.metrics import Metric
 from minicnn.models.batches import Batch
-from minicnn.models.scores import LossMean, Scores
+from minicnn.models.scores import LossMean, Scores, results_of
 from minicnn.suggest import did_you_mean
 
 
@@ -57,6 +57,7 @@ class OutputScores:
         self.loss_mean = LossMean()
         self._losses: list[float] = []
         self.loss = [part.loss for part in self.parts] if self._trained else None
+        self.kind_of_labels: Any = None  # of the last batch that was checked on its own
 
     @property
     def _trained(self) -> list[Scores]:
@@ -138,6 +139,7 @@ class OutputScores:
 
     def forget_choice(self) -> None:
         """Choose again, because the model has changed."""
+        self.kind_of_labels = None
         for part in self.parts:
             part.forget_choice()
 
@@ -177,10 +179,9 @@ class OutputScores:
         for part, alone, output in found:
             part.update_metrics(alone, output)
 
-    def results(self) -> dict[str, float]:
+    def results(self) -> dict[str, Any]:
         """The means so far, sorted by name."""
-        values = [float(metric.result()) for metric in self.trackers]
-        return dict(sorted(zip(self.names, values, strict=True)))
+        return results_of(self.names, self.trackers)
 
     def _alone(self, batch: Batch) -> list[Batch]:
         """The batch, once for each output, with only its labels and weights."""

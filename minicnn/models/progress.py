@@ -17,6 +17,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+import numpy as np
+
 from minicnn.callbacks import Callback, CallbackList, Logs
 
 BOLD, GREEN, WHITE, PLAIN = "\x1b[1m", "\x1b[32m", "\x1b[37m", "\x1b[0m"
@@ -300,7 +302,10 @@ class ProgbarLogger(Callback):
 
     def _update(self, logs: Logs, finalize: bool) -> None:
         self._bar.stateful_metrics.update(logs)  # they are running means, not to be averaged again
-        self._bar.update(self._done, logs.items(), finalize)
+        few = {name: value for name, value in logs.items() if np.ndim(value) < 2}
+        self._bar.update(
+            self._done, [(name, np.mean(value)) for name, value in few.items()], finalize
+        )
 
 
 @contextmanager

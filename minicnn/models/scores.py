@@ -131,10 +131,9 @@ class Scores:
             weight = sole(batch.weight) if k >= len(self._plain) else None
             metric.update_state(labels, outputs, sample_weight=weight)
 
-    def results(self) -> dict[str, float]:
+    def results(self) -> dict[str, Any]:
         """The means so far, sorted by name."""
-        values = [float(metric.result()) for metric in self.trackers]
-        return dict(sorted(zip(self.names, values, strict=True)))
+        return results_of(self.names, self.trackers)
 
     def check_labels(self, labels: Any, outputs: Any, who: str) -> None:
         """Find labels that the loss cannot take, before the first step.
@@ -146,7 +145,7 @@ class Scores:
             ValueError: the loss cannot take them.
         """
         labels, outputs = sole(labels), sole_shape(outputs)
-        if self.loss is None or type(self.loss).__module__ != losses.__name__:
+        if self.loss is None or not type(self.loss).__module__.startswith(losses.__name__):
             return  # a loss of the user's own might mind to be called for a test
         if isinstance(self.loss, losses.FunctionLoss) or None in outputs[1:]:
             return
@@ -175,6 +174,17 @@ class Scores:
         fair = np.full(sizes, 1 / sizes[-1], floatx())  # passes for probabilities and for logits
         with no_grad():
             self.loss(labels, Tensor(np.broadcast_to(fair, (len(labels), *sizes))))
+
+
+def results_of(names: Sequence[str], trackers: Sequence[Metric]) -> dict[str, Any]:
+    """The means so far, sorted by name; a metric may have several, or an array of them."""
+    found: dict[str, Any] = {}
+    for name, metric in zip(names, trackers, strict=True):
+        value = metric.result()
+        if not isinstance(value, dict):
+            value = {name: float(value) if np.ndim(value) == 0 else np.asarray(value)}
+        found |= value
+    return dict(sorted(found.items()))
 
 
 def sole(value: Any) -> Any:

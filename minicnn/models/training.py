@@ -12,6 +12,7 @@ from minicnn.layers.arguments import whole_number
 from minicnn.layers.calling import placeholders, shapes_of
 from minicnn.layers.shapes import is_shape
 from minicnn.layers.structure import is_nested, leaves, mapped
+from minicnn.models.backup import Backup
 from minicnn.models.batches import Batch, Batches, Feed, checked, converted
 from minicnn.models.checks import looks_like_pixels
 from minicnn.models.class_weights import class_weights
@@ -190,10 +191,37 @@ class Trainer(Steps):
         self.history = History()
         watching = [*own.callbacks, self.history]
         with observed(self, watching, verbose, feed.steps, epochs) as observers:
-            Loop(self, scores, observers).fit(
-                feed, validation, range(initial_epoch, epochs), weights
-            )
+            self._loop = Loop(self, scores, observers)
+            try:
+                self._loop.fit(feed, validation, range(initial_epoch, epochs), weights)
+            finally:
+                self._loop = None
         return self.history
+
+    def backup(self) -> bytes:
+        """The state of the fit that is running, for go_on_from; to be called by a callback.
+
+        Raises:
+            RuntimeError: no fit is running.
+        """
+        return Backup.of(self._running_loop("backup")).to_bytes()
+
+    def go_on_from(self, content: bytes) -> None:
+        """Let the fit that begins go on from a backup; to be called by a callback's on_train_begin.
+
+        Args:
+            content: what `backup` has returned.
+
+        Raises:
+            RuntimeError: no fit is running.
+            ValueError: content is broken.
+        """
+        self._running_loop("go_on_from").resumed = Backup.from_bytes(content)
+
+    def _running_loop(self, who: str) -> Loop:
+        if self._loop is None:
+            raise RuntimeError(f"{who}: no fit is running. Call it in a callback's method.")
+        return self._loop
 
     @hints_at_misspelt_keywords
     def evaluate(

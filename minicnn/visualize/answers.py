@@ -1,130 +1,30 @@
-"""Pictures of a training: its learning curves, and what the network takes images for.
-
-Matplotlib is imported when the first picture is drawn. No window is opened and no display is
-needed; a picture shows itself in a notebook, and is saved where a path is given. The colors are
-told apart by color-blind people too, and nothing is said by color alone.
-"""
+"""What the network takes images for, one by one."""
 
 from __future__ import annotations
 
-import io
-import os
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from minicnn.backend import Array
-from minicnn.files import write_file
+from minicnn.visualize.picture import (
+    BLUE,
+    GREY,
+    INK,
+    PALE,
+    VERMILION,
+    FilePath,
+    Picture,
+    new_figure,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-    from minicnn.callbacks import History
-
-FilePath: TypeAlias = "str | os.PathLike[str] | None"
-
-# Okabe and Ito 2008, Color Universal Design, https://jfly.uni-koeln.de/color/
-BLUE, VERMILION = "#0072B2", "#D55E00"
-INK, GREY, PALE = "#222222", "#767676", "#E4E4E4"
 COLUMNS = 4  # images side by side
 LONGEST_NAME = 15  # letters of a class name that fit beside an image
 MOST_BARS = 3  # classes named beside an image
-
-
-class Picture:
-    """What was drawn; a notebook shows it, and it can be saved.
-
-    Args:
-        figure: Matplotlib's drawing, for whoever wants to change it.
-        path: where to save it as a PNG, if not None.
-
-    Raises:
-        OSError: the file cannot be written; an old one is left as it was.
-    """
-
-    def __init__(self, figure: Figure, path: FilePath = None) -> None:
-        self.figure = figure
-        if path is not None:
-            self.save(path)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Save as a PNG, in one step: an old file is replaced or left, never damaged."""
-        write_file(path, self._repr_png_())
-
-    def _repr_png_(self) -> bytes:  # notebooks ask for this
-        content = io.BytesIO()
-        self.figure.savefig(content, format="png")
-        return content.getvalue()
-
-
-def learning_curves(
-    history: History | Mapping[str, Sequence[float]], path: FilePath = None
-) -> Picture:
-    """Draw loss and metrics over the epochs: one panel each, training and validation in it.
-
-    The distance between the two curves tells what the network has learnt by heart only.
-
-    Args:
-        history: what `fit` returns, or its `history`.
-        path: where to save a PNG.
-
-    Returns:
-        The picture.
-
-    Raises:
-        ValueError: there is no epoch in the history.
-        OSError: the file cannot be written.
-
-    >>> picture = learning_curves({"loss": [2.0, 1.0], "val_loss": [2.1, 1.5]})
-    >>> [axes.get_title(loc="left") for axes in picture.figure.axes]
-    ['loss']
-    """
-    curves = history if isinstance(history, Mapping) else history.history
-    names = [name for name in curves if not name.startswith("val_") and len(curves[name])]
-    if not names:
-        raise ValueError("learning_curves: the history is empty: no epoch was completed.")
-    names.sort(key=lambda name: name != "loss")  # the loss comes first
-    figure = _new_figure(width=4.6 * len(names) + 0.4, height=3.6)
-    for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-        _draw_curves(axes, name, curves)
-    return Picture(figure, path)
-
-
-def _draw_curves(axes: Axes, name: str, curves: Mapping[str, Sequence[float]]) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    axes.set_title(name, loc="left", color=INK, fontsize=12, fontweight="bold")
-    for key, label, color, marker in (
-        (name, "training", BLUE, "o"),
-        (f"val_{name}", "validation", VERMILION, "D"),
-    ):
-        values = curves.get(key, ()) if key in curves else ()
-        if not len(values):
-            continue
-        epochs = np.arange(1, len(values) + 1)
-        axes.plot(
-            epochs,
-            values,
-            color=color,
-            linewidth=2,
-            marker=marker,
-            markersize=5,
-            markevery=max(1, len(values) // 20),
-            label=f"{label}, {values[-1]:.3f} at the end",
-            clip_on=False,
-        )
-    axes.set_xlabel("epoch", color=GREY)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.margins(x=0.04)
-    if name == "loss":
-        axes.set_ylim(bottom=0)
-    axes.grid(axis="y", color=PALE)
-    axes.tick_params(colors=GREY, length=0)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(PALE)
-    axes.legend(frameon=False, labelcolor="linecolor", fontsize=10)
 
 
 def predictions(
@@ -162,7 +62,7 @@ def predictions(
     classes = _class_numbers(np.asarray(labels), len(class_names))
     _check_predictions(images, classes, probabilities, len(class_names))
     rows = -(-len(images) // COLUMNS)
-    figure = _new_figure(width=2.95 * COLUMNS, height=1.32 * rows + 0.6)
+    figure = new_figure(width=2.95 * COLUMNS, height=1.32 * rows + 0.6)
     right = int((probabilities.argmax(axis=1) == classes).sum())
     figure.suptitle(
         f"{right} of {len(images)} right", x=0.008, ha="left", color=INK, fontsize=13, weight="bold"
@@ -247,11 +147,3 @@ def _draw_bars(axes: Axes, row: Array, truth: int, class_names: Sequence[str]) -
 
 def _shortened(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
-
-
-def _new_figure(width: float, height: float) -> Figure:
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    layout = ConstrainedLayoutEngine(w_pad=0.07, h_pad=0.07)
-    return Figure(figsize=(width, height), dpi=100, layout=layout, facecolor="white")
