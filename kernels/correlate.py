@@ -35,9 +35,9 @@ WIDEST = 128  # and at most
 PIXELS = 128  # in one part, at least,
 READ = 8  # and numbers of x and dy that it reads for one of dw: parts must be added up afterwards
 PARTS_BYTES = 1 << 23  # of all parts together
-UNIT_PIXELS = 512  # at most: what is read of them stays in the second-level cache;
+UNIT_PIXELS = 1024  # at most: what is read of them stays in the second-level cache;
 UNIT_BYTES = 1 << 18  # of it, x may take so much
-PIECE_BYTES = 1 << 18  # and so much the piece of dw that a task adds up
+PIECE_BYTES = 1 << 19  # and so much the piece of dw that a task adds up
 FAR_BYTES = 1 << 10  # from pixel to pixel in dy: so far apart they are slow to reach
 
 
