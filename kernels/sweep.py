@@ -28,10 +28,23 @@ from .packing import block_count, block_width, pack
 from .planning import MOST, TASK_CYCLES, VECTOR_CYCLES, best_width, cut, flattened
 from .row_tiles import pixels_in_row, row_tiles
 from .runs import copy_run
-from .simd import MOST_PIXELS, WIDTHS, lanes, tile, tiles, zero_vectors
+from .simd import (
+    ADD,
+    MOST_PIXELS,
+    PASS_CACHES,
+    REPLACE,
+    VECTOR_BYTES,
+    WIDTHS,
+    lanes,
+    store_fence,
+    tile,
+    tiles,
+    zero_vectors,
+)
 
 FEW_PIXELS = 256  # for so few it does not pay to pack the filters,
 FEW_WEIGHTS = 1 << 11  # and so few do not need it
+CACHED_BYTES = 1 << 24  # of y: of more, the last-level cache would not hold much until it is read
 STRETCH_BYTES = 1 << 18  # of filters that are used again and again: a share of the same cache
 
 
@@ -40,6 +53,8 @@ def _sweep(x, y, g, job, scratch):
     workers = scratch.shape[0]
     for worker in prange(workers):
         sweep_tasks(worker, workers, (x, y), g, job, scratch[worker])
+        if job.passes:
+            store_fence()
 
 
 @compiled
@@ -71,7 +86,7 @@ def sweep_rows(x, target, band, where, g, job):
             (job.filters, group * (g.F if job.step else job.filters.size // g.groups), job.step),
             (job.start, job.zeros, group * g.F),
             (y, at_y + group * g.F, spill),
-            (first, rows, job.floor, job.lanes),
+            (first, rows, job.floor, job.lanes, job.passes),
             (share, job.shares, job.blocks),
             g,
         )
@@ -86,7 +101,7 @@ def _sweep_group(source, packed, begin, target, settings, share, g):
     """
     (x, at_x, row), (filters, at_w, step) = source, packed
     (start, zeros, at_start), (y, at_y, spill) = begin, target
-    task_row, rows, floor, LANES = settings
+    task_row, rows, floor, LANES, passes = settings
     A, B, K, x_a, x_b, x_k = three_loops(g, row)
     mine, shares, blocks = share
     number = f = 0
@@ -104,12 +119,13 @@ def _sweep_group(source, packed, begin, target, settings, share, g):
                     k, k_end = k_piece * K // k_pieces, (k_piece + 1) * K // k_pieces
                     first = a == 0 and b == 0 and k == 0
                     last = a + a_step >= A and b + b_step >= B and k_end == K
+                    mode = ADD if not first else PASS_CACHES if passes and last else REPLACE
                     _sweep_stretch(
                         (x, at_x + a * x_a + b * x_b + k * x_k, g.s * row),
                         (filters, at_block + ((a * B + b) * K + k) * w_step, w_step),
                         (start if first else zeros, at_start + f if first else 0),
                         (y, at_y + f, spill, min(g.F - f, count)),
-                        (rows, not first, floor if last else -np.inf, width, count),
+                        (rows, mode, floor if last else -np.inf, width, count),
                         (min(a_step, A - a), b_step, k_end - k, x_a, x_b, x_k),
                         (task_row, first and last),
                         g,
@@ -142,7 +158,7 @@ def _sweep_stretch(source, packed, begin, target, settings, steps, where, g):
     """All tiles of one block of filters and one stretch of the window."""
     (x, at_x, x_row), (filters, at_w, w_step) = source, packed
     (start, at_start), (y, at_y, spill, valid) = begin, target
-    (rows, add, floor, width, count), (A, B, K, x_a, x_b, x_k) = settings, steps
+    (rows, mode, floor, width, count), (A, B, K, x_a, x_b, x_k) = settings, steps
     most = g.across or MOST[width]
     pieces = (g.J + most - 1) // most
     whole = valid == count
@@ -169,7 +185,7 @@ def _sweep_stretch(source, packed, begin, target, settings, steps, where, g):
                 at_start,
                 y if whole else spill,
                 at if whole else 0,
-                add,
+                mode,
                 floor,
                 loops,
             )
@@ -201,6 +217,7 @@ class Job(NamedTuple):
     blocks: int
     lanes: int
     spill: int
+    passes: bool = False  # whether y is written past the caches
 
 
 @functools.lru_cache(maxsize=1024)
@@ -269,9 +286,15 @@ def scratch_size(g, cut):
     return cut.spill + (g.band_size(g.band) if cut.copies else 0)
 
 
+def _passes_caches(y, F, LANES):
+    """Whether y is large, and its vectors are whole lines of memory: these need not be fetched."""
+    return y.nbytes > CACHED_BYTES and F % LANES == 0 and y.ctypes.data % VECTOR_BYTES == 0
+
+
 def sweep(x, filters, start, relu, y, g):
     """Fill y, (N, I, J, groups * F), from x, (N, H, W, C); the rest as for prepare."""
     if g.N:
         g, job = prepare(filters, start, relu, flattened(g))
+        job = job._replace(passes=_passes_caches(y, g.F, job.lanes))
         memory = scratch(numba.get_num_threads(), scratch_size(g, job), x.dtype)
         _sweep(x.reshape(-1), y.reshape(-1), g, job, memory)
