@@ -212,12 +212,12 @@ class Job(NamedTuple):
     zeros: Array
     floor: float  # results below it become it
     step: int  # from one step of the sum to the next in the filters, if they are not packed; or 0
+    passes: bool  # whether y is written past the caches
     copies: bool
     shares: int
     blocks: int
     lanes: int
     spill: int
-    passes: bool = False  # whether y is written past the caches
 
 
 @functools.lru_cache(maxsize=1024)
@@ -267,7 +267,7 @@ def prepare(filters, start, relu, g):
     step = step_in_place(g, cut) if in_order.flags.c_contiguous else 0
     packed = in_order.reshape(-1) if step else pack(filters, g.width)
     floor = dtype.type(0 if relu else -np.inf)
-    return g, Job(packed, begin, zero_vectors(dtype), floor, step, *cut)
+    return g, Job(packed, begin, zero_vectors(dtype), floor, step, False, *cut)
 
 
 def step_in_place(g, cut):

@@ -191,6 +191,18 @@ def test_long_sums_add_bias_once_and_cut_off_last():
     np.testing.assert_allclose(conv2d.forward(*args), expected, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_large_outputs_are_written_past_the_caches_with_the_same_bits(dtype, monkeypatch):
+    x, weight = normal(1, 2, 40, 30, 20).astype(dtype), normal(2, 3, 3, 20, 80).astype(dtype)
+    bias, where = normal(3, 80).astype(dtype), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1)
+    expected = conv2d.forward(x, weight, bias, True, *where).copy()
+    sweep = importlib.import_module("minicnn.kernels.sweep")
+    monkeypatch.setattr(sweep, "CACHED_BYTES", 0)
+    y = conv2d.forward(x, weight, bias, True, *where)
+    assert sweep._passes_caches(y, 80, sweep.lanes(y.dtype))
+    np.testing.assert_array_equal(y, expected)
+
+
 def test_the_reference_is_the_formula():
     x, weight, _, _, (s, t), padding, (d, e), groups = CONVOLUTIONS["groups"]["forward"]
     y = conv2d.forward.reference(x, weight, None, False, (s, t), padding, (d, e), groups)
