@@ -21,9 +21,9 @@ conv_layers.py times the convolutions without all that is around them.
 import math
 
 import conv_shapes
-from conv_layers import CACHE
 from conv_shapes import FLOAT
 from harness import Case, Comparison, options
+from report import CACHE
 
 BATCH_SIZE = 8
 NORM_PASSES = 8  # forward: x for mean and variance, x, y; backward: x, dy for the sums, x, dy, dx

@@ -1,10 +1,11 @@
-"""What this machine can do at most: multiply-adds, and bytes to and from memory.
+"""What this machine can do at most: multiply-adds, and bytes to and from memory and caches.
 
     python benchmarks/machine.py
 
 No program computes faster than the multiply-add units of its cores, and none fetches its numbers
-faster than the memory hands them out. Every other benchmark states its speed as a share of these
-two, for "twice as fast as before" does not say how much is left to gain.
+faster than the memory hands them out, or a cache where they fit into one. Every other benchmark
+states its speed as a share of these, for "twice as fast as before" does not say how much is left to
+gain.
 
 Each figure is the highest of many short runs: what disturbs a run can only make it slower.
 """
@@ -27,6 +28,7 @@ FLOPS = 2  # a multiply-add counts as two operations
 RUNS = 50
 ROUNDS = 500_000  # of all chains, in one run: about two milliseconds
 CACHED_BYTES = 1 << 18  # per thread: fits into the second-level cache of any CPU of today
+SHARED_BYTES = 1 << 23  # of all threads: too many for those, but not for the last-level cache
 MEMORY_BYTES = 1 << 28  # of all threads: far more than the last-level cache holds
 
 
@@ -55,8 +57,22 @@ def memory_bandwidth(threads: int | None = None) -> float:
     return _bandwidth(MEMORY_BYTES // threads, threads, rounds=1)
 
 
+def shared_cache_bandwidth(threads: int | None = None) -> float:
+    """The same for arrays that stay in the last-level cache: half of them copied to the others.
+
+    To change them in place would be faster, but that is not what layers do: they read one array and
+    write another.
+    """
+    threads = threads or numba.get_num_threads()
+    source, target = (
+        np.ones((threads, SHARED_BYTES // threads // 8), np.float32) for _ in range(2)
+    )
+    seconds = _shortest(lambda: _copy(source, target), threads)
+    return (source.nbytes + target.nbytes) / seconds
+
+
 def cache_bandwidth(threads: int | None = None) -> float:
-    """The same for numbers that stay in the second-level cache of a core."""
+    """As memory_bandwidth, for numbers that stay in the second-level cache of a core."""
     return _bandwidth(CACHED_BYTES, threads or numba.get_num_threads(), rounds=100)
 
 
@@ -96,6 +112,14 @@ def _change_signs(numbers, rounds):
         for _ in range(rounds):
             for k in range(mine.size):  # in place: no line is read only to be overwritten
                 mine[k] = -mine[k]
+
+
+@compiled_parallel
+def _copy(source, target):
+    for thread in prange(source.shape[0]):
+        mine, its = source[thread], target[thread]
+        for k in range(mine.size):
+            its[k] = mine[k]
 
 
 @intrinsic
@@ -144,8 +168,9 @@ def main():
     for dtype in (np.float32, np.float64):
         one, every = multiply_add_peak(dtype, 1), multiply_add_peak(dtype)
         print(f"{dtype.__name__}: {one / 1e9:.0f} GFLOP/s per core, {every / 1e9:.0f} in all")
-    cache, memory = cache_bandwidth(), memory_bandwidth()
-    print(f"second-level cache {cache / 1e9:.0f} GB/s, memory {memory / 1e9:.0f} GB/s, both ways")
+    cache, shared, memory = cache_bandwidth(), shared_cache_bandwidth(), memory_bandwidth()
+    print(f"GB/s, both ways: second-level cache {cache / 1e9:.0f}, ", end="")
+    print(f"last-level cache {shared / 1e9:.0f}, memory {memory / 1e9:.0f}")
     ratio = multiply_add_peak() / memory
     print(f"a program that does fewer than {ratio:.1f} FLOP (float32) for each byte", end=" ")
     print("to or from memory waits for the memory")

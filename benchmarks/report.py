@@ -8,6 +8,7 @@ prints a table, as the README has it, for each file in benchmarks/results/.
 import datetime
 import importlib.metadata
 import json
+import math
 import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ RESULTS = Path(__file__).with_name("results")
 PACKAGES = ("numpy", "numba", "torch", "keras", "tensorflow", "onnxruntime")
 UNITS = {"ms": 1e-3, "s": 1, "MB": 1e6}
 BAR = 0.2  # inches
+CACHE = 1 << 25  # bytes of the last-level cache, about: what is smaller may stay there
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Outcome:
         title: what was compared.
         values: {contestant: median time in seconds}, or bytes; less is better.
         flops: multiplications and additions that it takes.
-        bytes: what must be moved from or to memory.
+        bytes: what must be read and written, at least: from and to memory, or the last-level
+            cache if it is so little that it may stay there.
     """
 
     title: str
@@ -61,13 +64,20 @@ class Outcome:
 
     def least_seconds(self, machine):
         """The time that no program can beat."""
-        return max(
-            self.flops / machine["flops_per_second"], self.bytes / machine["bytes_per_second"]
-        )
+        return max(self.flops / machine["flops_per_second"], self._seconds_to_move(machine))
 
-    def waits_for_memory(self, machine):
+    def waits_for_bytes(self, machine):
         """Whether moving the bytes takes longer than computing."""
-        return self.bytes / machine["bytes_per_second"] > self.flops / machine["flops_per_second"]
+        return self._seconds_to_move(machine) > self.flops / machine["flops_per_second"]
+
+    @property
+    def fits_the_cache(self):
+        """Whether what is read and written may stay in the last-level cache from run to run."""
+        return self.bytes <= CACHE
+
+    def _seconds_to_move(self, machine):
+        source = "cached_bytes_per_second" if self.fits_the_cache else "bytes_per_second"
+        return self.bytes / machine.get(source, math.inf)  # older records lack the first
 
 
 class Report:
@@ -109,9 +119,10 @@ class Report:
         if not outcome.flops:
             return ""
         words = f", {outcome.share_of_peak(self.machine):.0%} of peak"
-        if outcome.waits_for_memory(self.machine):
+        if outcome.waits_for_bytes(self.machine):
             share = outcome.share_of_roof(self.machine)
-            words += f", {share:.0%} of what memory allows"
+            where = "the cache" if outcome.fits_the_cache else "memory"
+            words += f", {share:.0%} of what {where} allows"
         return words
 
     def record(self):
@@ -143,6 +154,7 @@ def describe(threads):
             "threads": threads,
             "flops_per_second": worker.call("machine.multiply_add_peak"),
             "bytes_per_second": worker.call("machine.memory_bandwidth"),
+            "cached_bytes_per_second": worker.call("machine.shared_cache_bandwidth"),
         }
     finally:
         worker.close()

@@ -169,7 +169,7 @@ def _take_share(worker, workers, k, stages, addresses, arrays, zeros, scratch):
         start = array_at(addresses[k, 1], g.F, arena)
     floor = x.dtype.type(0 if g.relu else -np.inf)
     cut = (g.copies != 0, g.asks != 0, g.shares, g.blocks, g.lanes, g.spill)
-    job = Job(filters, start, zeros, floor, g.step, *cut)
+    job = Job(filters, start, zeros, floor, g.step, False, *cut)
     if g.pools:
         window = (g.pool_P, g.pool_Q, g.pool_s, g.pool_t, g.pool_top, g.pool_left)
         pools = ((*window, g.pool_I, g.pool_J), g.pool_rows)

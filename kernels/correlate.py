@@ -13,6 +13,7 @@ Work:     N*I*J * P*Q * K*F multiplications; the tiles do most of what the machi
 """
 
 import functools
+import math
 from typing import NamedTuple
 
 import numba
@@ -21,19 +22,23 @@ import numpy as np
 from .compiling import compiled, compiled_part
 from .geometry import columns_under, copy_band, rows_under, share_of
 from .memory import empty, scratch
-from .packing import block_width, padded
-from .planning import MOST, best_width, flattened
+from .packing import block_count, block_width, padded
+from .planning import MOST, TASK_CYCLES, VECTOR_CYCLES, best_width, flattened
 from .row_tiles import most_channels, row_tiles
 from .runs import add_run, clear_run, copy_run
 from .sharing import share, threads
 from .simd import lanes, tile, tiles, zero_vectors
 
-TASKS = 32  # so many that threads of unequal speed finish together; the same on every machine
-PIXELS = 128  # in one part, at least: adding up the parts must not take long
-THINNEST = 8  # channels in a slice, at least
-PART_BYTES = 1 << 19  # of dw in one task: a share of the second-level cache,
-UNIT_BYTES = 1 << 17  # as are the pixels of x, and those of dy for one block of filters
+TASKS = 32  # into so many dw is cut, or the pixels, if there is enough to do
+THINNEST = 8  # channels in a slice, at least,
+WIDEST = 128  # and at most
+PIXELS = 128  # in one part, at least,
+READ = 8  # and numbers of x and dy that it reads for one of dw: parts must be added up afterwards
 PARTS_BYTES = 1 << 23  # of all parts together
+UNIT_PIXELS = 1024  # at most: what is read of them stays in the second-level cache;
+UNIT_BYTES = 1 << 18  # of it, x may take so much
+PIECE_BYTES = 1 << 19  # and so much the piece of dw that a task adds up
+FAR_BYTES = 1 << 10  # from pixel to pixel in dy: so far apart they are slow to reach
 
 
 class Cuts(NamedTuple):
@@ -41,13 +46,15 @@ class Cuts(NamedTuple):
 
     parts: int  # of the pixels, each with a dw of its own
     slices: int  # of the channels
+    shares: int  # of the filters,
+    blocks: int  # of so many blocks of vectors
     units: int  # of pixels, that are worked on one after the other: `images` times `rows`
     images: int
     rows: int
     copies: bool  # whether the pixels of a unit are copied, with zeros around them
-    widens: bool  # whether dy is copied, with room for whole vectors
+    packs: bool  # whether dy is copied, so that the filters of a block are neighbours
     in_band: int  # numbers of x in a unit
-    in_columns: int  # numbers of dy in a unit
+    in_columns: int  # numbers of dy in a unit, for one block of filters
 
 
 @compiled
@@ -60,20 +67,22 @@ def _correlate_tasks(worker, workers, arrays, g, cuts, LANES, scratch):
     """All tasks of one worker; a row of scratch is memory of its own."""
     x, dy, parts, zeros = arrays
     memory = scratch[worker, : cuts.in_band], scratch[worker, cuts.in_band :]
-    for task in share_of(worker, workers, cuts.parts * cuts.slices):
-        part, mine = task // cuts.slices, task % cuts.slices
+    pieces = cuts.slices * cuts.shares  # of dw
+    for task in share_of(worker, workers, cuts.parts * pieces):
+        part, piece = task // pieces, task % pieces
+        mine, filters = piece // cuts.shares, piece % cuts.shares
         channels = mine * g.K // cuts.slices, (mine + 1) * g.K // cuts.slices
         begin = part * cuts.units // cuts.parts
         for unit in range(begin, (part + 1) * cuts.units // cuts.parts):
             target = (parts[part], zeros, unit > begin, LANES)
-            _correlate_unit(x, dy, target, (unit, *channels), g, cuts, memory)
+            _correlate_unit(x, dy, target, (unit, filters, *channels), g, cuts, memory)
 
 
 @compiled_part
 def _correlate_unit(x, dy, target, where, g, cuts, memory):
-    """Add what the pixels of one unit contribute to the cells of some channels."""
-    unit, k, k_end = where
-    band, columns = memory
+    """Add what the pixels of one unit contribute to the cells of some channels and filters."""
+    (unit, mine, k, k_end), (band, columns) = where, memory
+    (part, zeros, add, LANES) = target
     per_image = (g.I + cuts.rows - 1) // cuts.rows
     n, first = unit // per_image * cuts.images, unit % per_image * cuts.rows
     images, rows = min(cuts.images, g.N - n), min(cuts.rows, g.I - first)
@@ -87,70 +96,69 @@ def _correlate_unit(x, dy, target, where, g, cuts, memory):
         source, image, at_x = band, rows_under(g, rows) * row, 0
         for m in range(images):
             copy_band(x, (n + m, first, rows), (k, pixel), g, band, m * image)
-    gradient, at_dy, apart = dy, (n * g.I + first) * g.J * g.groups * g.F, g.F
-    if cuts.widens:
-        _widen(dy, at_dy, images * rows * g.J * g.groups, g.F, target[3], columns)
-        gradient, at_dy, apart = columns, 0, padded(g.F, target[3])
-    _correlate_pixels(
-        (source, at_x, pixel, row, image),
-        (gradient, at_dy, apart),
-        target,
-        (images, rows, k, k_end),
-        g,
-    )
-
-
-@compiled_part
-def _widen(dy, at, pixels, F, LANES, wide):
-    """Copy `pixels` runs of F numbers, with room for whole vectors between them."""
-    apart = padded(F, LANES)
-    for k in range(pixels):
-        copy_run(dy, at + k * F, wide, k * apart, F)
-        clear_run(wide, k * apart + F, apart - F)
-
-
-@compiled_part
-def _correlate_pixels(source, gradient, target, settings, g):
-    """All tiles for the pixels of one unit."""
-    (x, at_x, pixel, row, image), (dy, at_dy, apart) = source, gradient
-    (part, zeros, add, LANES), (images, rows, k_begin, k_end) = target, settings
-    A, B, K, x_b = g.P, g.Q, k_end - k_begin, g.e * pixel
-    if g.e == 1 and pixel == K:  # the columns of a window are neighbours: one long run
-        B, K, x_b = 1, g.Q * K, 0
-    y_pixel = g.groups * padded(g.F, LANES)
-    if g.across:  # the tile goes through the columns
-        B, K, x_b = 1, k_end - k_begin, 0
-    cells = g.Q * (k_end - k_begin)  # in a row of the window
-    first_cell = g.P * g.Q * k_begin * y_pixel
+    at_dy, filters = (n * g.I + first) * g.J * g.groups * g.F, g.groups * padded(g.F, LANES)
     for group in range(g.groups):
         f = 0
-        while f < g.F:
+        for number in range(cuts.blocks):
             width = block_width(g.F, f, g.width, LANES)
-            most = g.across or MOST[width]
-            pieces = (K + most - 1) // most
-            w_step = apart * g.groups
-            loops = (images, rows, g.J, image, g.s * row, g.t * pixel, 1, w_step, y_pixel)
-            for a in range(A):
-                for b in range(B):
-                    for piece in range(pieces):
-                        k, end = piece * K // pieces, (piece + 1) * K // pieces
-                        cell = a * cells + b * K + k
-                        tile(
-                            g.tiles,
-                            (end - k, width),
-                            x,
-                            at_x + a * g.d * row + b * x_b + group * g.K + k,
-                            dy,
-                            at_dy + group * apart + f,
-                            zeros,
-                            0,
-                            part,
-                            first_cell + cell * y_pixel + group * padded(g.F, LANES) + f,
-                            add,
-                            -np.inf,
-                            loops,
-                        )
-            f += width * LANES
+            count = width * LANES
+            if number * cuts.shares // cuts.blocks == mine:
+                gradient = (dy, at_dy + group * g.F + f, g.groups * g.F)
+                if cuts.packs:
+                    _pack(*gradient, images * rows * g.J, min(count, g.F - f), columns, count)
+                    gradient = (columns, 0, count)
+                at_part = g.P * g.Q * k * filters + group * padded(g.F, LANES) + f
+                _correlate_block(
+                    (source, at_x + group * g.K, pixel, row, image),
+                    gradient,
+                    (part, at_part, zeros, add),
+                    (images, rows, k_end - k, width, filters),
+                    g,
+                )
+            f += count
+
+
+@compiled_part
+def _pack(dy, at, apart, pixels, valid, columns, count):
+    """Copy `valid` numbers of each pixel: they come to lie side by side, `count` for a pixel."""
+    for k in range(pixels):
+        copy_run(dy, at + k * apart, columns, k * count, valid)
+        clear_run(columns, k * count + valid, count - valid)
+
+
+@compiled_part
+def _correlate_block(source, gradient, target, settings, g):
+    """All tiles for the pixels of one unit, some channels and one block of filters."""
+    (x, at_x, pixel, row, image), (dy, at_dy, apart) = source, gradient
+    (part, at_part, zeros, add), (images, rows, channels, width, y_pixel) = target, settings
+    A, B, K, x_b = g.P, g.Q, channels, g.e * pixel
+    if g.e == 1 and pixel == K:  # the columns of a window are neighbours: one long run
+        B, K, x_b = 1, g.Q * K, 0
+    if g.across:  # the tile goes through the columns
+        B, K, x_b = 1, channels, 0
+    most = g.across or MOST[width]
+    pieces = (K + most - 1) // most
+    loops = (images, rows, g.J, image, g.s * row, g.t * pixel, 1, apart, y_pixel)
+    for a in range(A):
+        for b in range(B):
+            for piece in range(pieces):
+                k, end = piece * K // pieces, (piece + 1) * K // pieces
+                cell = a * g.Q * channels + b * K + k
+                tile(
+                    g.tiles,
+                    (end - k, width),
+                    x,
+                    at_x + a * g.d * row + b * x_b + k,
+                    dy,
+                    at_dy,
+                    zeros,
+                    0,
+                    part,
+                    at_part + cell * y_pixel,
+                    add,
+                    -np.inf,
+                    loops,
+                )
 
 
 @compiled
@@ -179,7 +187,7 @@ def correlate(x, dy, dw, g):
         dw.fill(0)
         return
     dtype, LANES, workers = x.dtype, lanes(x.dtype), numba.get_num_threads()
-    g, cuts = _plan(flattened(g), dtype)
+    g, cuts = _plan(flattened(g), dtype, workers)
     parts = empty((cuts.parts, dw.size // g.F * padded(g.F, LANES)), dtype)
     memory = scratch(workers, cuts.in_band + cuts.in_columns, dtype)
     arrays = (x.reshape(-1), dy.reshape(-1), parts, zero_vectors(dtype))
@@ -188,53 +196,109 @@ def correlate(x, dy, dw, g):
     _add_parts(threads(), workers, parts, dw.reshape(-1), shape, cuts.slices, LANES)
 
 
-def _suits_turned_tiles(Q, J):
-    """Whether a window of Q columns, at J places, leaves enough registers and work for them."""
-    return 1 < Q <= J and most_channels(Q) > 1 and not numba.config.DISABLE_JIT
-
-
 @functools.lru_cache(maxsize=1024)
-def _plan(g, dtype):
-    """The Geometry with all its fields, and the Cuts: the same for any number of threads."""
+def _plan(g, dtype, workers):
+    """The Geometry with all its fields, and the Cuts. Sums are cut the same for all `workers`."""
     LANES, itemsize = lanes(dtype), dtype.itemsize
-    f_padded, pixels = padded(g.F, LANES), g.N * g.I * g.J
-    size = g.groups * g.P * g.Q * g.K * f_padded * itemsize
-
-    parts = max(1, min(TASKS, pixels // PIXELS, PARTS_BYTES // size))
-    wanted = max(-(-size // PART_BYTES), -(-TASKS // parts))
-    slices = 1 if g.groups > 1 else max(1, min(g.K // THINNEST, wanted))
-    widest = -(-g.K // slices)
-    copies = g.hangs_over or (slices > 1 and g.P * g.Q > 1)
-    runs = g.e == 1 and g.groups == 1 and (copies or slices == 1)
-    run = g.Q * widest if runs else widest
-    g = g._replace(tiles=tiles(dtype), width=best_width(-(-g.F // LANES), run))
-    if runs and g.t == 1 and g.F <= LANES and _suits_turned_tiles(g.Q, g.J):
+    g = g._replace(tiles=tiles(dtype), width=_width(g, -(-g.F // LANES)))
+    if _suits_turned_tiles(g, LANES):
         g = g._replace(tiles=row_tiles(dtype, g.Q, turned=True), across=most_channels(g.Q))
-
-    row = columns_under(g) * widest * g.groups
-    dy_row = g.J * g.width * LANES
-
-    def in_band(rows):
-        return rows_under(g, rows) * row
-
-    most = UNIT_BYTES // itemsize
-    rows = max(r for r in range(1, g.I + 1) if r == 1 or max(in_band(r), r * dy_row) <= most)
-    rows = min(rows, max(1, g.N * g.I // parts))
-    images = 1
-    if rows == g.I:
-        fitting = most // max(in_band(rows), rows * dy_row)
-        images = max(1, min(fitting, g.N // parts))
+    blocks, filters = block_count(g.F, g.width, LANES), g.groups * padded(g.F, LANES)
+    size = g.P * g.Q * g.K * filters
+    parts = _part_count(g, size, blocks, itemsize)
+    images, rows = _unit(g, parts, itemsize)
     units = -(-g.N // images) * -(-g.I // rows)
     parts = min(parts, units)
-    widens = g.F % LANES != 0
+
+    slices, shares = _cut(g, dtype, (parts, blocks, workers), size * itemsize)
+    copies = g.hangs_over or (slices > 1 and g.P * g.Q > 1)
+    packs = g.F % LANES != 0 or g.groups * g.F * itemsize >= FAR_BYTES
+    in_band = images * rows_under(g, rows) * columns_under(g) * g.groups * -(-g.K // slices)
+    in_columns = images * rows * g.J * g.width * LANES
     return g, Cuts(
         parts,
         slices,
+        shares,
+        blocks,
         units,
         images,
         rows,
         copies,
-        widens,
-        in_band=images * in_band(rows) if copies else 0,
-        in_columns=images * rows * g.J * g.groups * f_padded if widens else 0,
+        packs,
+        in_band=in_band if copies else 0,
+        in_columns=in_columns if packs else 0,
     )
+
+
+def _width(g, vectors):
+    """How many vectors wide tiles should be; of equals the widest, which reads dy in one go."""
+    channels = min(g.K, WIDEST)
+    run = g.Q * channels if _merges_columns(g) else channels
+    return best_width(vectors, run, widest=True)
+
+
+def _merges_columns(g):
+    """Whether tiles may reach over the columns of a window, which are neighbours in a band."""
+    return g.e == 1 and g.groups == 1
+
+
+def _suits_turned_tiles(g, LANES):
+    """Whether the tiles for all columns of a window have enough registers and work."""
+    fits = _merges_columns(g) and g.t == 1 and g.F <= LANES and 1 < g.Q <= g.J
+    return fits and most_channels(g.Q) > 1 and not numba.config.DISABLE_JIT
+
+
+def _part_count(g, size, blocks, itemsize):
+    """Into how many parts the pixels are cut, a power of two: one where dw has enough pieces.
+
+    More of them where dw is so small that adding them up is nothing, for then each number of x and
+    dy is fetched by one task only.
+    """
+    pixels = g.N * g.I * g.J
+    pieces = max(1, g.K // THINNEST if g.groups == 1 else 1) * blocks
+    read = g.N * g.H * g.W * g.C + pixels * g.groups * g.F
+    wanted = max(-(-TASKS // pieces), read // (READ * size))
+    most = min(TASKS, pixels // PIXELS, PARTS_BYTES // (size * itemsize))
+    return 1 << max(1, min(wanted, most)).bit_length() - 1
+
+
+def _unit(g, parts, itemsize):
+    """(images, rows) in a unit: as many as fit, so that all parts have the same number of units."""
+
+    def fits(images, rows):
+        x = images * rows_under(g, rows) * columns_under(g) * g.groups * min(g.K, WIDEST)
+        return x * itemsize <= UNIT_BYTES and images * rows * g.J <= UNIT_PIXELS
+
+    rows = max((n for n in range(1, g.I + 1) if fits(1, n)), default=1)
+    if rows == g.I and parts <= g.N:
+        images = max((n for n in range(1, g.N + 1) if fits(n, g.I)), default=1)
+        groups = _rounded_up(-(-g.N // images), parts)
+        return -(-g.N // groups), g.I
+    bands = _rounded_up(-(-g.I // rows), parts // math.gcd(parts, g.N))
+    return 1, -(-g.I // bands)
+
+
+def _rounded_up(count, divisor):
+    return -(-count // divisor) * divisor
+
+
+def _cut(g, dtype, settings, size):
+    """(slices of channels, shares of filters), for which the busiest worker is done first."""
+    parts, blocks, workers = settings
+    LANES, pixels = lanes(dtype), g.N * g.I * g.J / parts
+    fewest, most = -(-g.K // WIDEST), max(1, g.K // THINNEST)
+    if g.groups > 1:
+        fewest = most = 1
+    pieces = -(-size // PIECE_BYTES)
+    choices = [(n, m) for n in range(fewest, most + 1) for m in range(1, blocks + 1)]
+    wanted = [c for c in choices if pieces <= math.prod(c) <= 4 * max(pieces, workers)]
+
+    def finish(choice):
+        slices, shares = choice
+        channels, vectors = g.groups * -(-g.K // slices), -(-blocks // shares) * g.width
+        worked = g.P * g.Q * channels * vectors / 2
+        fetched = (g.s * g.t * channels / LANES + g.groups * vectors) * VECTOR_CYCLES
+        rounds = -(-parts * slices * shares // workers)
+        return rounds * (TASK_CYCLES + pixels * (worked + fetched))
+
+    return min(wanted or choices, key=finish)

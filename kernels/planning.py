@@ -39,8 +39,10 @@ def _cut_into_rows(pixels, as_given):
     return pixels // columns, columns
 
 
-def best_width(vectors, pixels):
+def best_width(vectors, pixels, widest=False):
     """How many vectors wide the tiles should be, for a number of filter vectors and of pixels.
+
+    Of those that are equally fast the narrowest, or the widest.
 
     A step of a tile costs pixels * width multiply-adds and pixels + width loads, the CPU does two
     of each at a time, and too few multiply-adds wait for one another.
@@ -51,7 +53,8 @@ def best_width(vectors, pixels):
         m = pixels / pieces
         return m * width / max(m * width, m + width, IN_FLIGHT)
 
-    return max((w for w in WIDTHS if w <= max(1, vectors)), key=share_of_peak)
+    widths = [w for w in WIDTHS if w <= max(1, vectors)]
+    return max(widths[::-1] if widest else widths, key=share_of_peak)
 
 
 def cut(images, rows, fitting, blocks, workers, cycles):

@@ -41,6 +41,7 @@ from .compiling import compiled_for_address, compiled_part
 INT = ir.IntType(64)
 WIDTHS = (1, 2, 4)  # vectors side by side
 MOST_PIXELS = 14
+REPLACE, ADD, PASS_CACHES = 0, 1, 2  # what a tile does with its sums; see _tile_in_python
 SHARED = 4  # pixels that are reached from one pointer, where several are needed
 
 
@@ -103,7 +104,9 @@ def _tile_in_python(address, shape, x, at_x, w, at_w, start, at_start, y, at_y, 
     w, at_w: flat array of packed filters; from at_w on, width * LANES numbers per step of the sum.
     start, at_start: the sums of each pixel begin at the numbers that stand there (a bias).
     y, at_y: where the sums of the first pixel go.
-    add: whether to add to what stands in y, instead of replacing it.
+    add: ADD to what stands in y or REPLACE it (False and True will do); or PASS_CACHES: replace it
+        in memory, without fetching it first; then each vector of y must begin at a multiple of its
+        size, and who lets other threads read y must call store_fence before.
     floor: results below it become it: 0 for relu, -infinity for nothing. NaN stays NaN.
     loops: (A, B, K, x_a, x_b, x_k, x_pixel, w_step, y_pixel): three counts, then steps.
     """
@@ -118,7 +121,7 @@ def _tile_in_python(address, shape, x, at_x, w, at_w, start, at_start, y, at_y, 
             total += pixel * w[step : step + filters]
             step += w_step
         target = y[at_y + m * y_pixel :][:filters]
-        total = target + total if add else total
+        total = target + total if add == ADD else total
         target[:] = np.where(total < floor, x.dtype.type(floor), total)
 
 
@@ -259,6 +262,7 @@ class VectorCode:
     def _save(self, value, pointer, v):
         store = self.builder.store(value, self._vector_at(pointer, v))
         store.align = self._alignment()
+        return store
 
     def _vector_at(self, pointer, v):
         at = self.builder.gep(pointer, [INT(v * self.vector.count)])
@@ -376,17 +380,26 @@ class Tile(VectorCode):
     def _store(self, y, sums, add, floor):
         builder = self.builder
         low = self._broadcast(floor)
-        adds = builder.icmp_signed("!=", add, add.type(0))
-        with builder.if_else(adds) as (adding, replacing):
-            for branch, is_adding in ((adding, True), (replacing, False)):
-                with branch:
-                    for n, value in enumerate(sums):
-                        m, v = divmod(n, len(self.width))
-                        row = builder.gep(y, [builder.mul(self.y_pixel, self._place(m))])
-                        if is_adding:
-                            value = builder.fadd(self._load(row, v), value)
-                        value = builder.select(builder.fcmp_ordered("<", value, low), low, value)
-                        self._save(value, row, v)
+        done = builder.append_basic_block()
+        ways = {mode: builder.append_basic_block() for mode in (REPLACE, ADD, PASS_CACHES)}
+        switch = builder.switch(add, ways[REPLACE])
+        for mode, block in ways.items():
+            if mode != REPLACE:
+                switch.add_case(add.type(mode), block)
+            builder.position_at_end(block)
+            for n, value in enumerate(sums):
+                m, v = divmod(n, len(self.width))
+                row = builder.gep(y, [builder.mul(self.y_pixel, self._place(m))])
+                if mode == ADD:
+                    value = builder.fadd(self._load(row, v), value)
+                value = builder.select(builder.fcmp_ordered("<", value, low), low, value)
+                store = self._save(value, row, v)
+                if mode == PASS_CACHES:
+                    store.align = VECTOR_BYTES
+                    one = ir.IntType(32)(1)
+                    store.set_metadata("nontemporal", builder.module.add_metadata([one]))
+            builder.branch(done)
+        builder.position_at_end(done)
 
     def _place(self, m):
         """How many pixels there are in y from sum 0 to sum m."""
@@ -396,6 +409,21 @@ class Tile(VectorCode):
 def _array_in_python(address, size, like):
     number = np.ctypeslib.as_ctypes_type(like.dtype)
     return np.ctypeslib.as_array(ctypes.cast(int(address), ctypes.POINTER(number)), (int(size),))
+
+
+def _store_fence_in_python():
+    pass
+
+
+@intrinsic
+def _store_fence_in_llvm(typing):
+    """Wait until everything that was written past the caches has arrived."""
+
+    def codegen(context, builder, signature, args):
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
 
 
 @intrinsic
@@ -413,6 +441,7 @@ def _array_in_llvm(address, size, like):
     return numba.carray(_pointer(address, like), (size,))
 
 
+store_fence = _store_fence_in_python if numba.config.DISABLE_JIT else _store_fence_in_llvm
 tile = _tile_in_python if numba.config.DISABLE_JIT else _tile_in_llvm
 # (address, size, like): the array of `size` numbers at an address, of the dtype of an array `like`
 array_at = _array_in_python if numba.config.DISABLE_JIT else _array_in_llvm

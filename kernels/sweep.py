@@ -29,12 +29,25 @@ from .prefetch import claim_run, fetch_run
 from .row_tiles import pixels_in_row, row_tiles
 from .runs import copy_run
 from .sharing import share, threads
-from .simd import MOST_PIXELS, WIDTHS, lanes, tile, tiles, zero_vectors
+from .simd import (
+    ADD,
+    MOST_PIXELS,
+    PASS_CACHES,
+    REPLACE,
+    VECTOR_BYTES,
+    WIDTHS,
+    lanes,
+    store_fence,
+    tile,
+    tiles,
+    zero_vectors,
+)
 
 FEW_PIXELS = 256  # for so few it does not pay to pack the filters,
 FEW_WEIGHTS = 1 << 11  # and so few do not need it
 FAR_BYTES = 1 << 22  # of x and y together: so many that they come from afar
 FEWEST_STEPS = 64  # of a sum, for which it costs next to nothing to ask for the line of its result
+CACHED_BYTES = 1 << 24  # of y: of more, the last-level cache would not hold much until it is read
 STRETCH_BYTES = 1 << 18  # of filters that are used again and again: a share of the same cache
 
 
@@ -55,12 +68,14 @@ def sweep_tasks(worker, workers, arrays, g, job, scratch):
         rows = min(g.band, g.I - first)
         target = (y, (n * g.I + first) * g.J * g.groups * g.F, spill)
         sweep_rows(x, target, band, (n, first, rows, task // per_share), g, job)
+    if job.passes:
+        store_fence()
 
 
 @compiled_part
 def sweep_rows(x, target, band, where, g, job):
     """Some rows of one image, for a share of the filters."""
-    (n, first, rows, share), (y, at_y, spill) = where, target
+    (n, first, rows, mine), (y, at_y, spill) = where, target
     source, row = x, g.W * g.C
     at_x = ((n * g.H + g.s * first - g.top) * g.W - g.left) * g.C
     if job.copies:
@@ -73,15 +88,15 @@ def sweep_rows(x, target, band, where, g, job):
             (job.filters, group * (g.F if job.step else job.filters.size // g.groups), job.step),
             (job.start, job.zeros, group * g.F),
             (y, at_y + group * g.F, spill),
-            (first, rows, job.floor, job.lanes),
-            (share, job.shares, job.blocks),
-            (x, (n * g.H + g.s * (first + rows)) * g.W * g.C, job.asks),
+            (first, rows, job.floor, job.lanes, job.passes),
+            (mine, job.shares, job.blocks),
+            (x, (n * g.H + g.s * (first + rows)) * g.W * g.C, job.asks and not job.passes),
             g,
         )
 
 
 @compiled_part
-def _sweep_group(source, packed, begin, target, settings, share, ahead, g):
+def _sweep_group(source, packed, begin, target, settings, own, ahead, g):
     """All rows of one task, for the share of one group's filters that is the task's.
 
     Block by block of filters, and in a block stretch by stretch of the window: a stretch is as much
@@ -89,9 +104,9 @@ def _sweep_group(source, packed, begin, target, settings, share, ahead, g):
     """
     (x, at_x, row), (filters, at_w, step) = source, packed
     (start, zeros, at_start), (y, at_y, spill) = begin, target
-    task_row, rows, floor, LANES = settings
+    task_row, rows, floor, LANES, passes = settings
     A, B, K, x_a, x_b, x_k = three_loops(g, row)
-    (mine, shares, blocks), (images, at_next, asks) = share, ahead
+    (mine, shares, blocks), (images, at_next, asks) = own, ahead
     number = f = 0
     while f < g.F:
         width = block_width(g.F, f, g.width, LANES)
@@ -107,12 +122,13 @@ def _sweep_group(source, packed, begin, target, settings, share, ahead, g):
                     k, k_end = k_piece * K // k_pieces, (k_piece + 1) * K // k_pieces
                     first = a == 0 and b == 0 and k == 0
                     last = a + a_step >= A and b + b_step >= B and k_end == K
+                    mode = ADD if not first else PASS_CACHES if passes and last else REPLACE
                     _sweep_stretch(
                         (x, at_x + a * x_a + b * x_b + k * x_k, g.s * row),
                         (filters, at_block + ((a * B + b) * K + k) * w_step, w_step),
                         (start if first else zeros, at_start + f if first else 0),
                         (y, at_y + f, spill, min(g.F - f, count)),
-                        (rows, not first, floor if last else -np.inf, width, count),
+                        (rows, mode, floor if last else -np.inf, width, count),
                         (min(a_step, A - a), b_step, k_end - k, x_a, x_b, x_k),
                         (task_row, first and last, asks and first and f == 0),
                         (images, at_next),
@@ -155,7 +171,7 @@ def _sweep_stretch(source, packed, begin, target, settings, steps, where, ahead,
     """All tiles of one block of filters and one stretch of the window."""
     (x, at_x, x_row), (filters, at_w, w_step) = source, packed
     (start, at_start), (y, at_y, spill, valid) = begin, target
-    (rows, add, floor, width, count), (A, B, K, x_a, x_b, x_k) = settings, steps
+    (rows, mode, floor, width, count), (A, B, K, x_a, x_b, x_k) = settings, steps
     most = g.across or MOST[width]
     pieces = (g.J + most - 1) // most
     whole = valid == count
@@ -184,7 +200,7 @@ def _sweep_stretch(source, packed, begin, target, settings, steps, where, ahead,
                 at_start,
                 y if whole else spill,
                 at if whole else 0,
-                add,
+                mode,
                 floor,
                 loops,
             )
@@ -212,6 +228,7 @@ class Job(NamedTuple):
     zeros: Array
     floor: float  # results below it become it
     step: int  # from one step of the sum to the next in the filters, if they are not packed; or 0
+    passes: bool  # whether y is written past the caches
     copies: bool
     asks: bool
     shares: int
@@ -269,7 +286,7 @@ def prepare(filters, start, relu, g):
     step = step_in_place(g, cut) if in_order.flags.c_contiguous else 0
     packed = in_order.reshape(-1) if step else pack(filters, g.width)
     floor = dtype.type(0 if relu else -np.inf)
-    return g, Job(packed, begin, zero_vectors(dtype), floor, step, *cut)
+    return g, Job(packed, begin, zero_vectors(dtype), floor, step, False, *cut)
 
 
 def step_in_place(g, cut):
@@ -288,9 +305,15 @@ def scratch_size(g, cut):
     return cut.spill + (g.band_size(g.band) if cut.copies else 0)
 
 
+def _passes_caches(y, F, LANES):
+    """Whether y is large, and its vectors are whole lines of memory: these need not be fetched."""
+    return y.nbytes > CACHED_BYTES and F % LANES == 0 and y.ctypes.data % VECTOR_BYTES == 0
+
+
 def sweep(x, filters, start, relu, y, g):
     """Fill y, (N, I, J, groups * F), from x, (N, H, W, C); the rest as for prepare."""
     if g.N:
         g, job = prepare(filters, start, relu, flattened(g))
+        job = job._replace(passes=_passes_caches(y, g.F, job.lanes))
         memory = scratch(numba.get_num_threads(), scratch_size(g, job), x.dtype)
         _sweep(threads(), (x.reshape(-1), y.reshape(-1)), g, job, memory)

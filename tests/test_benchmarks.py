@@ -35,7 +35,8 @@ MACHINE = {
     "architecture": "wood",
     "threads": 2,
     "flops_per_second": 100.0,
-    "bytes_per_second": 10.0,
+    "bytes_per_second": 1e8,
+    "cached_bytes_per_second": 10.0,
 }
 OUTCOME = Outcome("a step", {"minicnn": 2.0, "minicnn, predict": 0.1, "A": 5.0, "B": 3.0}, 40, 19)
 
@@ -193,11 +194,24 @@ def test_the_ratio_is_that_of_the_best_peer():
 
 def test_shares_of_peak_and_of_the_roof():
     assert OUTCOME.share_of_peak(MACHINE) == pytest.approx(0.2)  # 20 of 100 FLOP/s
-    assert OUTCOME.waits_for_memory(MACHINE)  # 1.9 s for the bytes, 0.4 s for the arithmetic
+    assert OUTCOME.waits_for_bytes(MACHINE)  # 1.9 s for the bytes, 0.4 s for the arithmetic
     assert OUTCOME.share_of_roof(MACHINE) == pytest.approx(0.95)
     computing = Outcome("much to compute", {"minicnn": 4.0}, flops=300, bytes=10)
-    assert not computing.waits_for_memory(MACHINE)
+    assert not computing.waits_for_bytes(MACHINE)
     assert computing.share_of_roof(MACHINE) == computing.share_of_peak(MACHINE) == 0.75
+
+
+def test_what_outgrows_the_cache_waits_for_memory(capsys):
+    large = Outcome("large arrays", {"minicnn": 8.0}, flops=80, bytes=4e8)
+    assert large.least_seconds(MACHINE) == 4  # 1e8 bytes per second
+    report.Report("test", MACHINE, unit="s").add(large)
+    assert "10% of peak, 50% of what memory allows" in capsys.readouterr().out
+
+
+def test_a_record_that_knows_no_cache_is_measured_by_its_arithmetic():
+    before = {k: v for k, v in MACHINE.items() if k != "cached_bytes_per_second"}
+    assert not OUTCOME.waits_for_bytes(before)
+    assert OUTCOME.share_of_roof(before) == OUTCOME.share_of_peak(before)
 
 
 def test_a_report_is_written_and_becomes_a_table(tmp_path, monkeypatch, capsys):
@@ -205,7 +219,7 @@ def test_a_report_is_written_and_becomes_a_table(tmp_path, monkeypatch, capsys):
     written = report.Report("test", MACHINE, unit="s")
     written.add(OUTCOME)
     said = capsys.readouterr().out
-    assert "a step, 20% of peak, 95% of what memory allows" in said
+    assert "a step, 20% of peak, 95% of what the cache allows" in said
     assert "best peer / minicnn: 1.50" in said
     path, chart = written.save()
     assert chart.read_bytes().startswith(b"\x89PNG")
@@ -222,7 +236,7 @@ def test_a_report_is_written_and_becomes_a_table(tmp_path, monkeypatch, capsys):
 def test_a_brief_report_has_a_line_for_each_case(capsys):
     report.Report("test", MACHINE, unit="s", brief=True).add(OUTCOME)
     said = capsys.readouterr().out
-    assert said.split() == "a step 2.000 s, 1.50, 20% of peak, 95% of what memory allows".split()
+    assert said.split() == "a step 2.000 s, 1.50, 20% of peak, 95% of what the cache allows".split()
 
 
 def test_networks_have_as_many_weights_as_they_should():

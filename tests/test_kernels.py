@@ -18,6 +18,7 @@ from minicnn.ops.window import place_window
 conv2d, max_pool2d, average_pool2d = kernels.conv2d, kernels.max_pool2d, kernels.average_pool2d
 
 from minicnn.kernels import prefetch, sweep  # noqa: E402  conv2d has imported them
+from minicnn.kernels.compiling import compiled  # noqa: E402
 
 NO_PADDING = ((0, 0), (0, 0))
 
@@ -204,13 +205,30 @@ def test_memory_that_is_asked_for_ahead_is_left_alone(padding):
     np.testing.assert_allclose(conv2d.forward(*args), expected, rtol=0, atol=1e-12)
 
 
+@compiled
+def _ask_for(x, at, count):
+    prefetch.fetch_run(x, at, count)
+    prefetch.claim_run(x, at, count)
+
+
 @pytest.mark.parametrize("at", [0, 5, 90, 1000])
 def test_to_ask_for_memory_changes_nothing_even_past_its_end(at):
     x = normal(1, 100)
     expected = x.copy()
-    prefetch.fetch_run(x, at, 50)
-    prefetch.claim_run(x, at, 50)
+    _ask_for(x, at, 50)
     np.testing.assert_array_equal(x, expected)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_large_outputs_are_written_past_the_caches_with_the_same_bits(dtype, monkeypatch):
+    x, weight = normal(1, 2, 40, 30, 20).astype(dtype), normal(2, 3, 3, 20, 80).astype(dtype)
+    bias, where = normal(3, 80).astype(dtype), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1)
+    expected = conv2d.forward(x, weight, bias, True, *where).copy()
+    sweep = importlib.import_module("minicnn.kernels.sweep")
+    monkeypatch.setattr(sweep, "CACHED_BYTES", 0)
+    y = conv2d.forward(x, weight, bias, True, *where)
+    assert sweep._passes_caches(y, 80, sweep.lanes(y.dtype))
+    np.testing.assert_array_equal(y, expected)
 
 
 def test_the_reference_is_the_formula():
