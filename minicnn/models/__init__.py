@@ -3,6 +3,15 @@
 from minicnn.models.cloning import clone_model, model_from_json
 from minicnn.models.functional import Functional
 from minicnn.models.model import Model
+from minicnn.models.saving import load_model, save_model
 from minicnn.models.sequential import Sequential
 
-__all__ = ["Functional", "Model", "Sequential", "clone_model", "model_from_json"]
+__all__ = [
+    "Functional",
+    "Model",
+    "Sequential",
+    "clone_model",
+    "load_model",
+    "model_from_json",
+    "save_model",
+]
