@@ -22,7 +22,7 @@ FLOORS = [  # from the cellar to the roof; modules of one line share a floor
     ["minicnn.losses", "minicnn.metrics", "minicnn.optimizers"],
     ["minicnn.layers", "minicnn.datasets", "minicnn.utils"],
     ["minicnn.callbacks"],
-    ["minicnn.models", "minicnn.visualize"],
+    ["minicnn.models", "minicnn.export", "minicnn.visualize"],
     ["minicnn.saving"],
     ["minicnn"],  # the public names
     ["minicnn.cli", "minicnn.__main__"],

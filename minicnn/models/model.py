@@ -351,6 +351,24 @@ class Model(Trainer):
         save_model(self, filepath, overwrite, zipped)
 
     @hints_at_misspelt_keywords
+    def export(self, filepath: str | os.PathLike[str]) -> None:
+        """Write the model as an ONNX file, for inference by other programs; see minicnn.export.
+
+        Args:
+            filepath: ends in ".onnx".
+
+        Raises:
+            ImportError: the package onnx is not installed.
+            ValueError: the path has another ending, or the model is not made of symbolic inputs
+                and outputs.
+            NotImplementedError: ONNX has nothing like one of the layers.
+            OSError: the file cannot be written.
+        """
+        from minicnn.export import export_onnx  # here, because that package needs this file
+
+        export_onnx(self, filepath)
+
+    @hints_at_misspelt_keywords
     def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Save the weights in a file that load_weights, and that of Keras, can read.
 
