@@ -5,6 +5,7 @@ from pathlib import Path
 from setuptools import setup
 
 CUPY = ">=14.0,<15"  # exactly one of cuda12 and cuda13: both install a package named cupy
+ONNX = "onnx>=1.17"
 TEST = ["pytest>=8", "pillow"]
 
 setup(
@@ -19,15 +20,17 @@ setup(
     extras_require={
         "cuda12": [f"cupy-cuda12x{CUPY}", "cuda-toolkit[cublas,cudart,nvrtc]==12.*"],
         "cuda13": [f"cupy-cuda13x{CUPY}", "cuda-toolkit[cublas,cudart,nvrtc]==13.*"],
+        "onnx": [ONNX],
         "test": TEST,
         "dev": [*TEST, "ruff>=0.9", "mypy>=1.14"],
-        "bench": ["torch>=2.4", "keras>=3.10", "onnxruntime>=1.20", "onnx>=1.17"],
+        "bench": ["torch>=2.4", "keras>=3.10", "onnxruntime>=1.20", ONNX],
     },
     packages=[
         "minicnn",
         "minicnn.callbacks",
         "minicnn.cli",
         "minicnn.datasets",
+        "minicnn.export",
         "minicnn.kernels",
         "minicnn.layers",
         "minicnn.losses",

@@ -1,5 +1,6 @@
-"""Keras' module `saving`: what makes classes of the user's own known to files."""
+"""Keras' module `saving`: models in files, and what makes classes of your own known to them."""
 
+from minicnn.models.saving import load_model, save_model
 from minicnn.models.serialization import deserialize_keras_object, serialize_keras_object
 from minicnn.registry import (
     custom_object_scope,
@@ -18,6 +19,8 @@ __all__ = [
     "get_custom_objects",
     "get_registered_name",
     "get_registered_object",
+    "load_model",
     "register_keras_serializable",
+    "save_model",
     "serialize_keras_object",
 ]

@@ -24,7 +24,7 @@ FLOORS = [  # from the cellar to the roof; modules of one line share a floor
     ["minicnn.layers", "minicnn.datasets", "minicnn.utils"],
     ["minicnn.visualize"],
     ["minicnn.callbacks"],
-    ["minicnn.models"],
+    ["minicnn.models", "minicnn.export"],
     ["minicnn.saving"],
     ["minicnn"],  # the public names
     ["minicnn.cli", "minicnn.__main__"],

@@ -429,7 +429,7 @@ def test_saved_weights_are_those_of_the_best_epoch(tmp_path):
     [
         ("a.h5", True, ValueError, r"must end in '.weights.h5', but is 'a.h5'"),
         ("a.npz", False, ValueError, r"must end in '.keras'"),
-        ("a.keras", False, NotImplementedError, "give save_weights_only=True"),
+        ("a.h5", False, ValueError, r"must end in '.keras', or in '.weights.h5' with"),
     ],
 )
 def test_the_file_name_must_say_what_is_in_it(path, weights_only, error, match):

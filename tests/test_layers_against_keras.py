@@ -9,6 +9,7 @@ import pytest
 
 from minicnn import layers
 from minicnn.layers.names import reset_names
+from minicnn.models import Sequential
 from minicnn.models.weight_files import read_weights, write_weights
 
 pytest.importorskip("torch", reason="Keras is compared on its torch backend: pip install torch")
@@ -213,7 +214,7 @@ def contents(path):
 
 def test_keras_reads_our_files(tmp_path):
     path, ours, theirs = tmp_path / "a.weights.h5", our_network(), their_network()
-    write_weights(path, "ours", ours)
+    write_weights(path, Sequential(ours))
     theirs.load_weights(path)
     assert_equal_predictions(ours, theirs)
 
@@ -221,7 +222,7 @@ def test_keras_reads_our_files(tmp_path):
 def test_a_compiled_keras_model_reads_our_files(tmp_path):
     path, ours, theirs = tmp_path / "a.weights.h5", our_network(), their_network()
     theirs.compile("adam", "mse")
-    write_weights(path, "ours", ours)
+    write_weights(path, Sequential(ours))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Keras misses the state of its optimizer, rightly
         theirs.load_weights(path)
@@ -234,7 +235,7 @@ def test_we_read_the_files_of_keras(tmp_path, compiled):
     if compiled:
         theirs.compile("adam", "mse")
     save(theirs, path)
-    read_weights(path, ours)
+    read_weights(path, Sequential(ours))
     assert_equal_predictions(ours, theirs)
 
 
@@ -242,5 +243,5 @@ def test_our_files_hold_what_those_of_keras_hold(tmp_path):
     keras.utils.clear_session()
     reset_names()
     save(their_network(), tmp_path / "theirs.weights.h5")
-    write_weights(tmp_path / "ours.weights.h5", "theirs", our_network())
+    write_weights(tmp_path / "ours.weights.h5", Sequential(our_network(), name="theirs"))
     assert contents(tmp_path / "ours.weights.h5") == contents(tmp_path / "theirs.weights.h5")

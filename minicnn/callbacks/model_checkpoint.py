@@ -1,4 +1,4 @@
-"""ModelCheckpoint: saves the weights while the model trains."""
+"""ModelCheckpoint: saves the model, or its weights, while it trains."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from minicnn.callbacks.monitor import MonitorCallback
 
 
 class ModelCheckpoint(MonitorCallback):
-    """Saves the weights while the model trains: after each epoch, or only after the best.
+    """Saves the model while it trains: after each epoch, or only after the best.
 
     Args:
-        filepath: where to, ending in ".weights.h5". It may hold {epoch:02d}, counted from 1,
-            {batch} and names of the logs: "{epoch:02d}-{val_loss:.2f}.weights.h5".
+        filepath: where to, ending in ".keras", or in ".weights.h5" for weights only. It may hold
+            {epoch:02d}, counted from 1, {batch} and names of the logs:
+            "{epoch:02d}-{val_loss:.2f}.keras".
         monitor: what is watched, if only the best is saved.
         verbose: 1 to print what is done.
         save_best_only: whether to save only if the watched value is better than ever.
-        save_weights_only: must be True for now; whole models cannot be saved yet.
+        save_weights_only: whether to save the weights alone, and not the whole model.
         mode: "min" if less is better, "max" if more is, "auto" to tell it from the name.
         save_freq: "epoch", or a number of batches.
         initial_value_threshold: the value that the first save must beat.
@@ -29,7 +30,6 @@ class ModelCheckpoint(MonitorCallback):
     Raises:
         ValueError: the file name does not end as it must, or a setting is not a possible one; or,
             when training begins, there is no value of a name that is used.
-        NotImplementedError: save_weights_only is False.
 
     >>> ModelCheckpoint("best.weights.h5", save_weights_only=True, save_best_only=True).monitor
     'val_loss'
@@ -122,7 +122,10 @@ class ModelCheckpoint(MonitorCallback):
     def _save(self, path: str, text: str) -> None:
         self._tell(text)
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        self.model.save_weights(path)
+        if self.save_weights_only:
+            self.model.save_weights(path)
+        else:
+            self.model.save(path)
         self._tell(f"finished saving model to {path}")
 
     def _tell(self, text: str) -> None:
@@ -136,13 +139,8 @@ def _check_ending(path: str, weights_only: bool) -> None:
             f"ModelCheckpoint: with save_weights_only=True the file name must end in "
             f"'.weights.h5', but is {path!r}."
         )
-    if not weights_only and not path.endswith((".keras", ".h5")):
+    if not weights_only and not path.endswith(".keras"):
         raise ValueError(
             f"ModelCheckpoint: the file name must end in '.keras', or in '.weights.h5' with "
             f"save_weights_only=True, but is {path!r}."
-        )
-    if not weights_only:
-        raise NotImplementedError(
-            "ModelCheckpoint: whole models cannot be saved yet, only their weights: give "
-            "save_weights_only=True and a file name that ends in '.weights.h5'."
         )

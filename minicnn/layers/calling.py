@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minicnn.autograd import Tensor, no_grad
+from minicnn.layers.limits import check_trial
 from minicnn.layers.node import Node, symbolic_tensors
 from minicnn.layers.shapes import Shape, batch_of, is_shape, mapped_shapes
 from minicnn.layers.structure import is_nested, leaves, mapped
@@ -153,7 +154,9 @@ def _tried(layer: Layer, arguments: Any, keywords: Any, size: int) -> Any:
     def zeros(leaf: Any) -> Any:
         if not isinstance(leaf, SymbolicTensor):
             return leaf
-        return Tensor(np.zeros((1, *(n or size for n in leaf.shape[1:])), layer.dtype))
+        shape = (1, *(n or size for n in leaf.shape[1:]))
+        check_trial(layer.title, shape)
+        return Tensor(np.zeros(shape, layer.dtype))
 
     arguments, keywords = mapped(zeros, (arguments, keywords))
     return shapes_of(without_traces(layer, arguments, keywords))

@@ -13,6 +13,7 @@ from minicnn import initializers, regularizers
 from minicnn.autograd import Tensor
 from minicnn.backend import Array, floatx
 from minicnn.layers import arguments, calling, configs
+from minicnn.layers.limits import count_weight
 from minicnn.layers.names import automatic_name, numbered
 from minicnn.layers.nesting import parts_of
 from minicnn.layers.node import Node
@@ -265,6 +266,7 @@ class Layer:
                 f"build() called twice? Then let it call super().build(input_shape)."
             )
         wanted = tuple(shape or ())
+        count_weight(self.title, wanted)
         make = initializers.get("glorot_uniform" if initializer is None else initializer)
         array = np.asarray(make(wanted, self.dtype if dtype is None else dtype))
         if array.shape != wanted:

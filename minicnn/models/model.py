@@ -21,6 +21,7 @@ from minicnn.models.functional_config import functional_config, functional_parts
 from minicnn.models.graph import Graph
 from minicnn.models.keywords import hints_at_misspelt_keywords
 from minicnn.models.plan import Plan
+from minicnn.models.saving import check_overwrite, save_model
 from minicnn.models.serialization import deserialize_keras_object, serialize_keras_object
 from minicnn.models.summary import print_summary
 from minicnn.models.training import Trainer
@@ -328,8 +329,50 @@ class Model(Trainer):
         )
 
     @hints_at_misspelt_keywords
+    def save(
+        self,
+        filepath: str | os.PathLike[str],
+        overwrite: bool = True,
+        zipped: bool | None = None,
+    ) -> None:
+        """Save the whole model in a file that models.load_model, and that of Keras, can read.
+
+        Args:
+            filepath: ends in ".keras".
+            overwrite: whether to replace a file that is there.
+            zipped: here for Keras' sake; the file is always one archive.
+
+        Raises:
+            ValueError: the path has another ending; the model is not built; it holds something
+                that cannot be saved, as a lambda.
+            FileExistsError: the file is there, and overwrite is False.
+            OSError: the file cannot be written; an old one is left as it was.
+        """
+        save_model(self, filepath, overwrite, zipped)
+
+    @hints_at_misspelt_keywords
+    def export(self, filepath: str | os.PathLike[str]) -> None:
+        """Write the model as an ONNX file, for inference by other programs; see minicnn.export.
+
+        Args:
+            filepath: ends in ".onnx".
+
+        Raises:
+            ImportError: the package onnx is not installed.
+            ValueError: the path has another ending, or the model is not made of symbolic inputs
+                and outputs.
+            NotImplementedError: ONNX has nothing like one of the layers.
+            OSError: the file cannot be written.
+        """
+        from minicnn.export import export_onnx  # here, because that package needs this file
+
+        export_onnx(self, filepath)
+
+    @hints_at_misspelt_keywords
     def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Save the weights in a file that load_weights, and that of Keras, can read.
+
+        The state of the optimizer is saved with them, if the model is compiled.
 
         Args:
             filepath: ends in ".weights.h5".
@@ -340,24 +383,21 @@ class Model(Trainer):
             FileExistsError: the file is there, and overwrite is False.
             OSError: the file cannot be written.
         """
-        if not overwrite and os.path.exists(filepath):
-            raise FileExistsError(
-                f"save_weights: {os.fspath(filepath)} is there already. Choose another name, or "
-                f"say overwrite=True."
-            )
+        check_overwrite("save_weights", filepath, overwrite)
         if not self.built:
             raise ValueError(
                 f"save_weights: {self.title} has no weights to save, as it is not built. Begin "
                 f"it with Input(shape), or call it once."
             )
-        write_weights(filepath, self.name, self.layers)
+        write_weights(filepath, self)
 
     @hints_at_misspelt_keywords
     def load_weights(self, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
         """Load weights from a file that save_weights, or that of Keras, has written.
 
         Args:
-            filepath: ends in ".weights.h5".
+            filepath: ends in ".weights.h5"; or ".keras", a whole model; or ".h5", a file of
+                Keras 2, whose layers are paired with those of the model by their order.
             skip_mismatch: whether to leave layers alone that do not fit, with a warning; by
                 default nothing is loaded unless all fit.
 
@@ -370,7 +410,7 @@ class Model(Trainer):
                 f"load_weights: {self.title} has no weights to fill, as it is not built. Begin "
                 f"it with Input(shape), or call it once."
             )
-        read_weights(filepath, self.layers, skip_mismatch)
+        read_weights(filepath, self, skip_mismatch)
 
 
 def _takes_inputs_and_outputs(cls: type[Model]) -> bool:

@@ -147,10 +147,16 @@ def _read(config: Any) -> Any:
     if kind == "__ellipsis__":
         return Ellipsis
     if kind in ("__numpy__", "__tensor__"):
-        return np.asarray(inner["value"], inner["dtype"])
+        return _array(inner["value"], inner["dtype"])
     if kind == "DTypePolicy":
         return config
     return _read_object(config)
+
+
+def _array(value: Any, dtype: Any) -> Any:
+    if np.dtype(dtype).kind not in "fiub":  # text could claim any length
+        raise ValueError(f"a config wants an array of numbers, but says that it is of {dtype!r}.")
+    return np.asarray(value, dtype)
 
 
 def _read_object(config: dict[str, Any]) -> Any:

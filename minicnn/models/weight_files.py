@@ -1,13 +1,11 @@
-"""Weights on disk: HDF5 files ".weights.h5" in the layout of Keras, which reads and writes it.
+"""Weights on disk: HDF5 in the layout of Keras, which reads and writes it.
 
-    layers/<class in small letters>[_k]/vars/0, 1, ...    the weights of a layer, in its own order
-    layers/<...>/<attribute>/vars/0, 1, ...               those of a layer that this layer holds
-    layers/<...>/<attribute>/<class>[_k]/vars/0, 1, ...   the same, for a list of layers
-    vars                                                  empty: a Sequential has no more weights
+    <place>/vars/0, 1, ...    the weights of a layer, in its own order; places.py says where
+    vars                      those of the model itself
+    optimizer/vars/0, 1, ...  the state of the optimizer, if the model is compiled
 
-k counts the layers of one class in a list, from the second on: conv2d, conv2d_1. The attribute
-`name` of each group `vars` holds the name of the layer or model, for people: it is not used for
-finding anything.
+The attribute `name` of each group `vars` holds the name of the layer or model, for people: it is
+not used for finding anything.
 
 A file is written completely beside the old one and then takes its place in one step, so a kill at
 any moment leaves the old file or the new one. Reading runs no code, follows no links to other
@@ -19,31 +17,31 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from minicnn.arguments import snake_case
+import numpy as np
+
 from minicnn.backend import Array
 from minicnn.files import write_file
-from minicnn.layers import InputLayer, Layer
-from minicnn.layers.names import numbered
-from minicnn.layers.nesting import parts_by_attribute
+from minicnn.layers import Layer
+from minicnn.models.archive import WEIGHTS, read_member
+from minicnn.models.hdf5 import found, hdf5, is_plain, numbered_in, opened
+from minicnn.models.legacy_weights import compare_legacy, is_legacy
+from minicnn.models.places import places
 from minicnn.variable import Variable
 
 ENDING = ".weights.h5"
-BROKEN = (OSError, RuntimeError, KeyError, ValueError, TypeError)  # h5py's words for that
 FilePath: TypeAlias = "str | os.PathLike[str]"
 Changes: TypeAlias = "list[tuple[Variable, Array]]"
 
 
-def write_weights(path: FilePath, model_name: str, layers: Sequence[Layer]) -> None:
-    """Save the weights of `layers`.
+def write_weights(path: FilePath, model: Layer) -> None:
+    """Save the weights of a model, and the state of its optimizer if it is compiled.
 
     Args:
         path: the file to write; its name ends in ".weights.h5". An old file is replaced.
-        model_name: noted in the file.
-        layers: built layers, in the order of the model.
+        model: all its layers are built.
 
     Raises:
         ValueError: the path has another ending, or a layer is not built.
@@ -55,21 +53,26 @@ def write_weights(path: FilePath, model_name: str, layers: Sequence[Layer]) -> N
     >>> one.build((None, 2)), two.build((None, 2))
     (None, None)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_weights(f"{folder}/tiny.weights.h5", "tiny", [one])
-    ...     read_weights(f"{folder}/tiny.weights.h5", [two])
+    ...     write_weights(f"{folder}/tiny.weights.h5", one)
+    ...     read_weights(f"{folder}/tiny.weights.h5", two)
     >>> bool((one.get_weights()[0] == two.get_weights()[0]).all())
     True
     """
-    path = _checked(path, layers)
-    write_file(path, _as_bytes(model_name, layers))
+    path = os.fspath(path)
+    if not path.endswith(ENDING):
+        raise ValueError(f"A file of weights must end in {ENDING!r}, but the path is {path!r}.")
+    write_file(path, weights_as_bytes(path, model))
 
 
-def read_weights(path: FilePath, layers: Sequence[Layer], skip_mismatch: bool = False) -> None:
-    """Load the weights of `layers` from a file that write_weights or Keras has written.
+def read_weights(path: FilePath, model: Layer, skip_mismatch: bool = False) -> None:
+    """Load the weights of a model from a file that minicnn or Keras has written.
+
+    If the model is in training, and the file has a fitting state of the optimizer, that is loaded
+    as well.
 
     Args:
-        path: the file to read; its name ends in ".weights.h5".
-        layers: as for write_weights.
+        path: the file to read: ".weights.h5"; ".keras", a whole model; or ".h5", of Keras 2.
+        model: as for write_weights.
         skip_mismatch: whether to leave layers alone that do not fit, with a warning, and load the
             others; by default nothing is loaded unless all fit.
 
@@ -77,98 +80,122 @@ def read_weights(path: FilePath, layers: Sequence[Layer], skip_mismatch: bool = 
         ValueError: the path has another ending, a layer is not built, or the file does not fit.
         OSError: the file does not exist, or cannot be read as HDF5.
     """
-    path = _checked(path, layers)
-    changes, problems = _read(path, layers)
+    path = os.fspath(path)
+    if not path.endswith((".h5", ".keras")):
+        raise ValueError(
+            f"A file of weights must end in {ENDING!r}, '.keras' or '.h5', but the path is "
+            f"{path!r}."
+        )
+    _check_built(path, model)
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"{path}: there is no such file.")
+    source: Any = path
+    if path.endswith(".keras"):
+        source = io.BytesIO(read_member(path, WEIGHTS))
+    changes, problems = _read(source, path, model)
     if problems and not skip_mismatch:
-        more = f"; and {len(problems) - 3} more such problems" if len(problems) > 3 else ""
-        raise ValueError(f"{path}: no weight was loaded, because {'; '.join(problems[:3])}{more}.")
+        raise ValueError(f"{path}: no weight was loaded, because {_listed(problems)}.")
     for problem in problems:
         warnings.warn(f"{path}: skipped, because {problem}.", stacklevel=3)
+    if getattr(getattr(model, "optimizer", None), "built", False):
+        _load_fitting_state(source, path, model)
     for weight, array in changes:
         weight.assign(array)
 
 
-def _checked(path: FilePath, layers: Sequence[Layer]) -> str:
-    path = os.fspath(path)
-    if not path.endswith(ENDING):
-        raise ValueError(f"A file of weights must end in {ENDING!r}, but the path is {path!r}.")
-    for layer in layers:
+def weights_as_bytes(path: str, model: Layer) -> bytes:
+    """The content of a file. It is made in memory, as HDF5 does not survive a full disk.
+
+    Raises:
+        ValueError: a layer is not built.
+    """
+    _check_built(path, model)
+    content = io.BytesIO()
+    with hdf5().File(content, "w") as file:
+        file.create_group("layers")
+        for place, layer in places(model):
+            _put(file, place, layer.name, [weight.numpy() for weight in layer.own_weights])
+        optimizer = getattr(model, "optimizer", None)
+        if optimizer is not None:
+            _put(file, "optimizer", optimizer.name, optimizer.state())
+    return content.getvalue()
+
+
+def _put(file: Any, place: str, name: str, arrays: Sequence[Array]) -> None:
+    group = file.require_group(f"{place}/vars" if place else "vars")
+    group.attrs["name"] = name
+    for k, array in enumerate(arrays):
+        group.create_dataset(str(k), data=array)
+
+
+def load_model_weights(content: bytes, path: str, model: Layer) -> None:
+    """Load what weights_as_bytes has returned: all weights, and the state of the optimizer.
+
+    Args:
+        content: the bytes.
+        path: what messages call them.
+        model: its optimizer is built, if it has one.
+
+    Raises:
+        ValueError: they do not fit to the model.
+        OSError: they are broken.
+    """
+    changes, problems = _read(io.BytesIO(content), path, model)
+    if problems:
+        raise ValueError(f"{path}: the weights do not fit to the model: {_listed(problems)}.")
+    if getattr(model, "optimizer", None) is not None:
+        problem = _load_state(io.BytesIO(content), path, model)
+        if problem:
+            raise ValueError(
+                f"{path}: {problem}. Load the model without its optimizer: "
+                f"load_model(path, compile=False)."
+            )
+    for weight, array in changes:
+        weight.assign(array)
+
+
+def _check_built(path: str, model: Layer) -> None:
+    for _, layer in places(model):
         if not layer.built:
             raise ValueError(
                 f"{path}: {layer.title} has no weights to save or load, as it is not built. Build "
                 f"the model first: call it once, or give the first layer an input_shape."
             )
-    return path
 
 
-def _placed(layers: Iterable[Layer], folder: str = "") -> Iterator[tuple[str, Layer]]:
-    """Each layer, and each part of it, with the name of its group below layers/.
-
-    In a list they are counted by class, whatever the layer is called.
-    """
-    count: Counter[str] = Counter()
-    for layer in layers:
-        if not isinstance(layer, InputLayer):
-            name = snake_case(type(layer).__name__)
-            yield from _with_parts(f"{folder}{numbered(name, count[name])}", layer)
-            count[name] += 1
+def _listed(problems: Sequence[str]) -> str:
+    more = f"; and {len(problems) - 3} more such problems" if len(problems) > 3 else ""
+    return "; ".join(problems[:3]) + more
 
 
-def _with_parts(place: str, layer: Layer) -> Iterator[tuple[str, Layer]]:
-    yield place, layer
-    for attribute, found in parts_by_attribute(layer):
-        if isinstance(found, Layer):
-            yield from _with_parts(f"{place}/{attribute}", found)
-        else:
-            yield from _placed(found, f"{place}/{attribute}/")
-
-
-def _as_bytes(model_name: str, layers: Sequence[Layer]) -> bytes:
-    """The content of the file. It is made in memory, as HDF5 does not survive a full disk."""
-    content = io.BytesIO()
-    with _hdf5().File(content, "w") as file:
-        file.create_group("vars").attrs["name"] = model_name
-        file.create_group("layers")
-        for place, layer in _placed(layers):
-            group = file.create_group(f"layers/{place}/vars")
-            group.attrs["name"] = layer.name
-            for k, weight in enumerate(layer.own_weights):
-                group.create_dataset(str(k), data=weight.numpy())
-    return content.getvalue()
-
-
-def _read(path: str, layers: Sequence[Layer]) -> tuple[Changes, list[str]]:
+def _read(source: Any, path: str, model: Layer) -> tuple[Changes, list[str]]:
     """New arrays for the weights of all layers that fit, and what is wrong with the others."""
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"{path}: there is no such file.")
-    try:
-        with _hdf5().File(path, "r") as file:
-            return _compare(file, layers)
-    except BROKEN as error:
-        raise OSError(
-            f"{path}: cannot be read, so no weight was loaded. It is broken, was cut off or is no "
-            f"HDF5 file ({error})."
-        ) from error
+    with opened(source, path) as file:
+        if is_legacy(file):
+            return compare_legacy(file, model)
+        return _compare(file, model)
 
 
-def _compare(file: Any, layers: Sequence[Layer]) -> tuple[Changes, list[str]]:
-    if "layer_names" in file.attrs:
-        return [], ["it has the layout of Keras 2, one group per layer name, which is not read"]
-    saved = {place: _weights_in(file, place) for place in _places_in(file)}
-    saved = {name: datasets for name, datasets in saved.items() if datasets}
+def _compare(file: Any, model: Layer) -> tuple[Changes, list[str]]:
     changes: Changes = []
     problems = []
-    for place, layer in _placed(layers):
-        datasets = saved.pop(place, [])
+    known = dict(places(model))
+    for place, layer in known.items():
+        datasets = _saved_at(file, place)
         problem = _mismatch(layer, datasets, place)
         if problem:
             problems.append(problem)
         else:
             arrays = [dataset[()] for dataset in datasets]
             changes += zip(layer.own_weights, arrays, strict=True)
-    if saved:
-        problems.append(f"it holds weights for layers that are not there: {', '.join(saved)}")
+    unknown = [place for place in _places_in(file, known) if _saved_at(file, place)]
+    if unknown:
+        problems.append(f"it holds weights for layers that are not there: {', '.join(unknown)}")
     return changes, problems
+
+
+def _saved_at(file: Any, place: str) -> list[Any]:
+    return numbered_in(found(file, f"{place}/vars"))
 
 
 def _mismatch(layer: Layer, datasets: Sequence[Any], place: str) -> str:
@@ -176,10 +203,10 @@ def _mismatch(layer: Layer, datasets: Sequence[Any], place: str) -> str:
     if len(datasets) != len(layer.own_weights):
         return (
             f"{layer.title} has {len(layer.own_weights)} weights, but the file has {len(datasets)} "
-            f"under layers/{place}"
+            f"under {place or 'vars'}"
         )
     for weight, dataset in zip(layer.own_weights, datasets, strict=True):
-        if not _is_plain(dataset):
+        if not is_plain(dataset):
             return f"{layer.title}: {weight.name!r} is no plain array of numbers in the file"
         if dataset.shape != weight.shape:
             return (
@@ -189,46 +216,56 @@ def _mismatch(layer: Layer, datasets: Sequence[Any], place: str) -> str:
     return ""
 
 
-def _places_in(file: Any) -> list[str]:
-    """The names of all groups below layers/ that have a group `vars`; links are not followed."""
-    found: list[str] = []
-    group = _child(file, "layers")
-    if hasattr(group, "visit"):
-        group.visit(found.append)
-    return [name.removesuffix("/vars") for name in found if name.endswith("/vars")]
+def _places_in(file: Any, known: dict[str, Layer]) -> list[str]:
+    """The places of layers in the file that the model does not have; links are not followed.
+
+    Beside the layers there may be an optimizer, and, from older versions of Keras, metrics and the
+    seeds of layers.
+    """
+    there: list[str] = []
+    for top in {"layers", *(place.split("/")[0] for place in known if place)}:
+        group = found(file, top)
+        if hasattr(group, "visit"):
+            group.visit(lambda name, top=top: there.append(f"{top}/{name}"))
+    ends = [name.removesuffix("/vars") for name in there if name.endswith("/vars")]
+    return [name for name in ends if name not in known and not name.endswith("/seed_generator")]
 
 
-def _weights_in(file: Any, place: str) -> list[Any]:
-    group = _child(file, "layers")
-    for name in (*place.split("/"), "vars"):
-        group = _child(group, name)
-    return [_child(group, str(k)) for k in range(len(_names(group)))]
+def _load_fitting_state(source: Any, path: str, model: Layer) -> None:
+    """Load the state of the optimizer, if the file has one; warn if it is of another."""
+    with opened(source, path) as file:
+        if found(file, "optimizer/vars") is None:
+            return
+    problem = _load_state(source, path, model)
+    if problem:
+        warnings.warn(f"{path}: the optimizer goes on as it was: {problem}.", stacklevel=4)
 
 
-def _names(group: Any) -> list[str]:
-    return list(group) if hasattr(group, "keys") else []
+def _load_state(source: Any, path: str, model: Any) -> str:
+    """Let the optimizer go on from the state in a file; say why, if that is not possible.
 
-
-def _child(group: Any, name: str) -> Any:
-    """What is called `name` in the group; None if nothing is, or only a link to elsewhere."""
-    if name not in _names(group):
-        return None
-    link = group.get(name, getlink=True)
-    return group[name] if isinstance(link, _hdf5().HardLink) else None
-
-
-def _is_plain(dataset: Any) -> bool:
-    """Whether this is an array of numbers, stored in this very file."""
-    return (
-        isinstance(dataset, _hdf5().Dataset)
-        and dataset.dtype.kind in "fiu"
-        and dataset.external is None
-        and not dataset.is_virtual
-    )
-
-
-def _hdf5() -> Any:
-    """The library h5py, imported only when a file is read or written."""
-    import h5py
-
-    return h5py
+    A state that was saved before the first step has no more than the number of steps and the
+    learning rate.
+    """
+    optimizer = model.optimizer
+    before: list[Array] = optimizer.state()
+    with opened(source, path) as file:
+        datasets = _saved_at(file, "optimizer")
+        if not datasets:
+            return "the file has no state of an optimizer"
+        if len(datasets) != len(before) and len(datasets) > 2:
+            return (
+                f"{type(optimizer).__name__} keeps {len(before)} arrays, but the file has "
+                f"{len(datasets)} of them"
+            )
+        for k, (dataset, old) in enumerate(zip(datasets, before, strict=False)):
+            if not is_plain(dataset) or dataset.shape != old.shape:
+                return f"array {k} of the optimizer is not of the shape {old.shape} in the file"
+        arrays = [dataset[()] for dataset in datasets[: len(before)]]
+    if not 0 <= arrays[0] < np.iinfo(np.int64).max:
+        return f"the optimizer cannot have done {arrays[0]} steps"
+    try:
+        optimizer.load_state([*arrays, *before[len(arrays) :]])
+    except (ValueError, TypeError) as error:
+        return str(error).rstrip(".")
+    return ""
