@@ -191,5 +191,5 @@ def test_a_part_too_many_in_the_file_is_named(tmp_path):
     model = Sequential([layers.Input((6, 5, 3)), Residual(4)])
     model.save_weights(path)
     model.layers[0].tail.pop()
-    with pytest.raises(ValueError, match="not there: residual/tail/batch_normalization"):
+    with pytest.raises(ValueError, match="not there: layers/residual/tail/batch_normalization"):
         model.load_weights(path)
