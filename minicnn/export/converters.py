@@ -1,4 +1,4 @@
-"""What each layer is in ONNX, but for those of convolutions.py and operators.py."""
+"""What each layer is in ONNX, but for those of the files beside this one."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from minicnn import layers
-from minicnn.export import convolutions, operators
+from minicnn.export import convolutions, image_layers, operators
 from minicnn.export.activations import activated
 from minicnn.export.writer import Value, Writer
 from minicnn.layers.augmentation import ImageAugmentation
+from minicnn.layers.noise import Noise
 
 
 def _dense(writer: Writer, layer: Any, x: Value) -> Value:
@@ -39,18 +40,6 @@ def _batch_normalization(writer: Writer, layer: Any, x: Value) -> Value:
 def _left_out(writer: Writer, layer: Any, x: Value) -> Value:
     """Layers that do nothing in inference."""
     return x
-
-
-def _random_crop(writer: Writer, layer: Any, x: Value) -> Value:
-    """The middle of the image."""
-    (H, W), (height, width) = x.shape[1:3], (layer.height, layer.width)
-    if H is None or W is None or H < height or W < width:
-        raise NotImplementedError(
-            f"export: {layer.title} cannot be written as ONNX for images of {H} x {W}, which it "
-            f"may have to enlarge."
-        )
-    top, left = (H - height) // 2, (W - width) // 2
-    return operators.sliced(writer, x, {1: (top, top + height, 1), 2: (left, left + width, 1)})
 
 
 def _flatten(writer: Writer, layer: Any, x: Value) -> Value:
@@ -147,7 +136,20 @@ CONVERTERS: dict[type, Callable[..., Value]] = {
     layers.Maximum: _merged("Max"),
     layers.Minimum: _merged("Min"),
     layers.Multiply: _merged("Mul"),
-    layers.RandomCrop: _random_crop,
+    Noise: _left_out,
+    layers.CenterCrop: image_layers.center_crop,
+    layers.Conv2DTranspose: image_layers.conv2d_transpose,
+    layers.Cropping2D: image_layers.cropping2d,
+    layers.GroupNormalization: image_layers.group_normalization,
+    layers.LayerNormalization: image_layers.layer_normalization,
+    layers.Normalization: image_layers.normalization,
+    layers.PReLU: image_layers.prelu,
+    layers.Permute: image_layers.permute,
+    layers.RandomCrop: image_layers.center_crop,
+    layers.RepeatVector: image_layers.repeat_vector,
+    layers.Rescaling: image_layers.rescaling,
+    layers.Resizing: image_layers.resizing,
+    layers.UpSampling2D: image_layers.up_sampling2d,
     layers.ReLU: _relu,
     layers.Reshape: _reshape,
     layers.SeparableConv2D: convolutions.separable_conv2d,
