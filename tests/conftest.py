@@ -5,6 +5,8 @@ import pytest
 from minicnn import random
 from minicnn.backend import get_device, set_device
 
+collect_ignore = ["contract.py"]  # a program, which needs Keras; test_contract_layers.py runs it
+
 
 @pytest.fixture(params=["cpu", "emulator", "gpu"])
 def device(request):
