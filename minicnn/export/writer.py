@@ -39,12 +39,13 @@ def library() -> Any:
 
 
 class Writer:
-    """A graph that grows.
+    """A graph that grows: `input` and `add` give Values, which later nodes take.
 
-    >>> writer = Writer()
-    >>> x = writer.input("x", (None, 3), "float32")
-    >>> writer.add("Relu", x, shape=x.shape).shape
-    (None, 3)
+        writer = Writer()
+        x = writer.input("x", (None, 3), "float32")
+        y = writer.add("Relu", x, shape=x.shape)
+
+    Not run as a test, as the other examples are, because it needs the package onnx.
     """
 
     def __init__(self) -> None:
