@@ -92,6 +92,14 @@ def _warped(x, mode, padding_mode):
     return _nhwc(F.grid_sample(_nchw(x), grid, mode, padding_mode, align_corners=False))
 
 
+def _end_of_block(x, gamma, beta, shortcut):
+    return _batch_norm(x, gamma, beta) + shortcut
+
+
+def _used_twice(y):
+    return y * 2 + y**2
+
+
 def _normalize(x, mean, variance, gamma, beta):
     return (x - mean) / (variance + 1e-3).sqrt() * gamma + beta
 
@@ -106,6 +114,7 @@ def _gathered_pixels(x):
 IN_TORCH = {
     "add": torch.add,
     "add, relu": lambda x, y: (x + y).relu(),
+    "add, relu, used twice": lambda x, y: _used_twice((x + y).relu()),
     "add, a number": lambda x: 2 + x,
     "add, both stretched": torch.add,
     "subtract": torch.sub,
@@ -134,6 +143,7 @@ IN_TORCH = {
     "sigmoid": torch.sigmoid,
     "tanh": torch.tanh,
     "relu": torch.relu,
+    "relu, used twice": lambda x: _used_twice(x.relu()),
     "leaky_relu": lambda x: F.leaky_relu(x, 0.2),
     "elu": lambda x: F.elu(x, 0.7),
     "gelu": F.gelu,
@@ -219,8 +229,14 @@ IN_TORCH = {
     "resize, antialias": lambda x: _resized(x, (2, 3), mode="bilinear", antialias=True),
     "warp": lambda x: _warped(x - 0.5, "bilinear", "zeros") + 0.5,
     "warp, nearest": lambda x: _warped(x, "nearest", "reflection"),
+    "batch_norm, shortcut": _end_of_block,
+    "batch_norm, shortcut, relu": lambda *given: _end_of_block(*given).relu(),
+    "batch_norm, shortcut, relu, used twice": lambda *given: _used_twice(
+        _end_of_block(*given).relu()
+    ),
     "normalize": _normalize,
     "normalize, relu": lambda *given: _normalize(*given).relu(),
+    "normalize, shortcut, relu": lambda *given: (_normalize(*given[:5]) + given[5]).relu(),
     "gather_pixels": _gathered_pixels,
     "average_pool2d": lambda x: _nhwc(F.avg_pool2d(_nchw(x), 2)),
     "average_pool2d, overlapping": lambda x: _average_same(x, 3, 2),
