@@ -96,12 +96,18 @@ def run(folder, save_freq, seconds=None):
         training(folder, save_freq)
         os._exit(0)
     if seconds is not None:
-        while not sign.exists():
+        # a training whose backup is of its end has no step left, and ends without a sign of life
+        while not sign.exists() and not ended(child):
             time.sleep(0.001)
         time.sleep(seconds)
-        os.kill(child, signal.SIGKILL)
+        os.kill(child, signal.SIGKILL)  # one that has ended is not reaped yet, so this hits no other
     _, status = os.waitpid(child, 0)
     return os.WIFSIGNALED(status)
+
+
+def ended(child):
+    """Say whether the child has ended; it stays there to be waited for."""
+    return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def main(folder, kills):
