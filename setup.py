@@ -6,7 +6,8 @@ from setuptools import setup
 
 CUPY = ">=14.0,<15"  # exactly one of cuda12 and cuda13: both install a package named cupy
 ONNX = "onnx>=1.17"
-TEST = ["pytest>=8", "pillow"]
+PILLOW = "pillow>=10"
+TEST = ["pytest>=8", PILLOW]
 
 setup(
     name="minicnn",
@@ -20,6 +21,7 @@ setup(
     extras_require={
         "cuda12": [f"cupy-cuda12x{CUPY}", "cuda-toolkit[cublas,cudart,nvrtc]==12.*"],
         "cuda13": [f"cupy-cuda13x{CUPY}", "cuda-toolkit[cublas,cudart,nvrtc]==13.*"],
+        "images": [PILLOW],
         "onnx": [ONNX],
         "test": TEST,
         "dev": [*TEST, "ruff>=0.9", "mypy>=1.14"],

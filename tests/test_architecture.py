@@ -11,7 +11,7 @@ FLOORS = [  # from the cellar to the roof; modules of one line share a floor
     ["kernels"],
     ["minicnn.backend", "minicnn.random", "minicnn.suggest", "minicnn.files"],
     ["minicnn.registry"],
-    ["minicnn.arguments"],
+    ["minicnn.arguments", "minicnn.resampling"],
     ["minicnn.locking"],
     ["minicnn.autograd"],
     ["minicnn.variable"],

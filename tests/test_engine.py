@@ -522,3 +522,9 @@ def test_the_right_input_is_named():
     assert grad(Total()(x, Tensor(1.0)), [x])[0].data == 1
     with pytest.raises(NotImplementedError, match=r"Total.backward: .* input 1, xs, is missing"):
         grad(Total()(x, y), [x])
+
+
+def test_a_tensor_of_one_integer_is_an_index():
+    assert ["a", "b", "c"][Tensor(np.array(2))] == "c"
+    with pytest.raises(TypeError, match="'float' object cannot be interpreted as an integer"):
+        ["a", "b"][Tensor(1.0)]

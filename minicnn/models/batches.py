@@ -96,7 +96,9 @@ class StreamBatches:
     whatever it likes, and call kernels as well.
 
     Args:
-        source: a generator, a list of batches, a data loader, an object with __getitem__.
+        source: a generator, a list of batches, a data loader, an object with __getitem__. If it
+            has an `order`, a Generator of random numbers that it draws each new order from, an
+            interrupted training can go on in the order in which it was.
         who: for messages: "fit".
         labels: whether a batch without labels is an error.
     """
@@ -106,6 +108,8 @@ class StreamBatches:
         self.who = who
         self.labels = labels
         self.steps = len(source) if isinstance(source, Sized) else None
+        order = getattr(source, "order", None)
+        self.order = order if isinstance(order, np.random.Generator) else None
 
     def __iter__(self) -> Iterator[Batch]:
         for number, item in enumerate(self._items()):
@@ -289,7 +293,7 @@ class Feed:
 
     def _note_beginning(self) -> None:
         """Note from which random numbers the next order will be drawn."""
-        order = getattr(self.batches, "order", None)
+        order = self.batches.order
         self._order: Any = None if order is None else order.bit_generator.state
         self._taken = 0  # batches since then
 
@@ -307,9 +311,10 @@ class Feed:
         >>> [batch.x.item() for batch in feed.epoch(first=2)]
         [2.0]
         """
-        if isinstance(self.batches, ArrayBatches):
-            if self.batches.order is not None:
-                self.batches.order.bit_generator.state = state["order"]
+        order = self.batches.order
+        if order is not None:
+            order.bit_generator.state = state["order"]
+        if order is not None or isinstance(self.batches, ArrayBatches):
             self._running = iter(self.batches)
         else:  # a generator cannot be begun anew
             peeked = [] if self._peeked is None else [self._peeked]

@@ -1,10 +1,9 @@
 """Make images larger or smaller: each new row and column is a mean of old ones."""
 
-import numpy as np
-
 from minicnn.autograd import Op, Tensor
 from minicnn.backend import Array, kernels
 from minicnn.ops.window import check_numbers
+from minicnn.resampling import shares, taps
 from minicnn.suggest import did_you_mean
 
 METHODS = ("bilinear", "nearest")
@@ -20,7 +19,7 @@ class Interpolate(Op):
         self.shares, self.axis = shares, axis
 
     def forward(self, x: Array) -> Array:
-        return kernels.resize.along(x, *_taps(self.shares), self.axis)
+        return kernels.resize.along(x, *taps(self.shares), self.axis)
 
     def backward(self, dy: Tensor) -> Tensor:
         return Interpolate(self.shares.T, self.axis)(dy)
@@ -57,7 +56,7 @@ def resize(
             method.
         TypeError: x is neither float32 nor float64.
 
-    Kernels: kernels/resize.py.
+    Kernels: kernels/resize.py. The shares: minicnn/resampling.py.
 
     >>> resize(Tensor([[[[0.0], [1.0]]]]), (1, 4)).numpy().ravel().tolist()
     [0.0, 0.25, 0.75, 1.0]
@@ -74,27 +73,5 @@ def resize(
         )
     for axis, new in enumerate(size, start=1):
         if new != x.shape[axis]:
-            x = Interpolate(_shares(x.shape[axis], new, method, antialias), axis)(x)
+            x = Interpolate(shares(x.shape[axis], new, method, antialias), axis)(x)
     return x
-
-
-def _shares(old: int, new: int, method: str, antialias: bool) -> Array:
-    """How much each of the old rows counts in each of the new ones, (new, old)."""
-    middles = (np.arange(new) + 0.5) * (old / new) - 0.5
-    if method == "nearest":
-        shares = np.zeros((new, old))
-        shares[np.arange(new), (2 * np.arange(new) + 1) * old // (2 * new)] = 1
-        return shares
-    reach = max(1, old / new) if antialias else 1
-    shares = np.maximum(0, 1 - np.abs(np.arange(old) - middles[:, None]) / reach)
-    return shares / shares.sum(axis=1, keepdims=True)
-
-
-def _taps(shares: Array) -> tuple[Array, Array]:
-    """What is not 0 in the matrix, as tables: the places and the shares of each row, (K, new)."""
-    taken = shares != 0
-    count = max(1, taken.sum(axis=1).max())
-    places = np.argsort(~taken, axis=1, kind="stable")[:, :count]  # what is not 0 comes first
-    factors = np.take_along_axis(shares, places, axis=1)
-    places = np.where(factors == 0, places[:, :1], places)  # no look at a pixel that has no share
-    return np.ascontiguousarray(places.T), np.ascontiguousarray(factors.T)

@@ -1,4 +1,4 @@
-"""Keras' public helpers: one-hot labels, one seed for everything, the data of a training step."""
+"""Keras' public helpers: pictures from files, one-hot labels, one seed for everything."""
 
 from minicnn.registry import (
     custom_object_scope,
@@ -7,16 +7,23 @@ from minicnn.registry import (
     get_registered_object,
     register_keras_serializable,
 )
+from minicnn.utils.image_dataset import image_dataset_from_directory
+from minicnn.utils.images import array_to_img, img_to_array, load_img, save_img
 from minicnn.utils.numerical import set_random_seed, to_categorical
 from minicnn.utils.packing import pack_x_y_sample_weight, unpack_x_y_sample_weight
 
 __all__ = [
+    "array_to_img",
     "custom_object_scope",
     "get_custom_objects",
     "get_registered_name",
     "get_registered_object",
+    "image_dataset_from_directory",
+    "img_to_array",
+    "load_img",
     "pack_x_y_sample_weight",
     "register_keras_serializable",
+    "save_img",
     "set_random_seed",
     "to_categorical",
     "unpack_x_y_sample_weight",
