@@ -52,6 +52,14 @@ class Variable(Tensor):
     def trainable(self, value: bool) -> None:
         self.requires_grad = value
 
+    @property
+    def value(self) -> Variable:
+        """The tensor that gradients are asked for: the variable itself.
+
+        In Keras, a variable only holds one.
+        """
+        return self
+
     def numpy(self) -> Array:
         """A copy of the numbers, which training does not change."""
         return super().numpy().copy()

@@ -6,6 +6,7 @@ from minicnn import random
 from minicnn.backend import get_device, set_device
 
 collect_ignore = ["contract.py"]  # a program, which needs Keras; test_contract_layers.py runs it
+collect_ignore_glob = ["scripts/*"]  # programs; test_scripts.py runs them
 
 
 @pytest.fixture(params=["cpu", "emulator", "gpu"])

@@ -1115,3 +1115,13 @@ def test_dropout_checks_its_settings():
         Dropout("0.5")
     with pytest.raises(TypeError, match="Dropout: seed must be an integer"):
         Dropout(0.5, seed="a")
+
+
+def test_variables_are_the_weights_and_are_what_gradients_are_asked_for():
+    layer = BatchNormalization()
+    layer(np.ones((2, 3), np.float32))
+    assert layer.variables == layer.weights and len(layer.variables) == 4
+    assert layer.trainable_variables == layer.trainable_weights == layer.weights[:2]
+    assert layer.non_trainable_variables == layer.non_trainable_weights == layer.weights[2:]
+    gamma = layer.trainable_variables[0]
+    assert gamma.value is gamma

@@ -617,3 +617,15 @@ def test_pixels_are_warned_of_once_per_model_at_the_users_line():
         warnings.simplefilter("error")
         quiet(model, x, y)
         quiet(classifier(), x / 255, y)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_pixels_are_right_for_a_model_that_scales_them(inside):
+    scaling = layers.Rescaling(1 / 255)
+    first = Sequential([layers.RandomFlip(), scaling]) if inside else scaling
+    model = Sequential(
+        [layers.Input((4, 4, 1)), first, layers.Flatten(), layers.Dense(3, activation="softmax")]
+    )
+    model.compile(SGD(1e-6), "sparse_categorical_crossentropy")
+    x = np.random.default_rng(0).integers(0, 256, (10, 4, 4, 1), dtype=np.uint8)
+    quiet(model, x, data()[1])  # warnings are errors

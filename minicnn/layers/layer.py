@@ -370,6 +370,21 @@ class Layer:
         return [weight for weight in self.weights if not (weight.trainable and self._trainable)]
 
     @property
+    def variables(self) -> list[Variable]:
+        """The same as weights: no layer keeps another state in variables."""
+        return self.weights
+
+    @property
+    def trainable_variables(self) -> list[Variable]:
+        """The same as trainable_weights."""
+        return self.trainable_weights
+
+    @property
+    def non_trainable_variables(self) -> list[Variable]:
+        """The same as non_trainable_weights."""
+        return self.non_trainable_weights
+
+    @property
     def losses(self) -> list[Tensor]:
         """What is to be added to the loss: what the last call has added, penalties of weights."""
         found = [*self._call_losses]

@@ -14,7 +14,7 @@ from minicnn.layers.shapes import is_shape
 from minicnn.layers.structure import is_nested, leaves, mapped
 from minicnn.models.backup import Backup
 from minicnn.models.batches import Batch, Batches, Feed, checked, converted
-from minicnn.models.checks import looks_like_pixels
+from minicnn.models.checks import looks_like_pixels, scales_its_inputs
 from minicnn.models.class_weights import class_weights
 from minicnn.models.keywords import hints_at_misspelt_keywords
 from minicnn.models.loop import AnyScores, Loop, as_numpy, packed_data
@@ -441,7 +441,7 @@ class Trainer(Steps):
         if self._warned_of_pixels or first is None:
             return
         pixels = next(filter(looks_like_pixels, leaves(first.x)), None)
-        if pixels is None:
+        if pixels is None or scales_its_inputs(self):
             return
         self._warned_of_pixels = True
         warn_user(

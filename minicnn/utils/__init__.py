@@ -11,9 +11,11 @@ from minicnn.utils.image_dataset import image_dataset_from_directory
 from minicnn.utils.images import array_to_img, img_to_array, load_img, save_img
 from minicnn.utils.numerical import set_random_seed, to_categorical
 from minicnn.utils.packing import pack_x_y_sample_weight, unpack_x_y_sample_weight
+from minicnn.utils.session import clear_session
 
 __all__ = [
     "array_to_img",
+    "clear_session",
     "custom_object_scope",
     "get_custom_objects",
     "get_registered_name",

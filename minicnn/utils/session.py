@@ -1,0 +1,27 @@
+"""Starting over, in the middle of a program."""
+
+from minicnn.layers.names import reset_names
+
+
+def clear_session(free_memory: bool = True) -> None:
+    """Let automatic names count from zero again: the next Conv2D is "conv2d".
+
+    Models that exist stay as they are, and are usable. There is nothing else to forget: weights and
+    graphs belong to the objects that hold them, and go when those go.
+
+    Args:
+        free_memory: whether to give back memory that nothing refers to any more, and that which is
+            kept for the next training step.
+
+    >>> from minicnn import layers
+    >>> clear_session(); layers.Dense(3).name, layers.Dense(3).name
+    ('dense', 'dense_1')
+    """
+    reset_names()
+    if free_memory:
+        import gc
+
+        gc.collect()
+        from minicnn.backend import kernels
+
+        kernels.memory.release()
