@@ -164,6 +164,57 @@ def test_each_optimizer_goes_both_ways(path, name):
         np.testing.assert_allclose(b, a, atol=5e-5)
 
 
+OPTIMIZERS = [
+    ("SGD", {}),
+    ("SGD", {"momentum": 0.9, "nesterov": True}),
+    ("RMSprop", {"centered": True, "momentum": 0.5}),
+    ("Adam", {"amsgrad": True}),
+    ("Adam", {"use_ema": True, "ema_momentum": 0.9}),
+    ("Adam", {"global_clipnorm": 0.5, "gradient_accumulation_steps": 2}),
+    ("AdamW", {"clipvalue": 0.01}),
+    ("Adagrad", {}),
+    ("Adadelta", {"learning_rate": 1.0}),
+    ("Adamax", {}),
+    ("Nadam", {}),
+    ("Lion", {}),
+    ("Ftrl", {}),
+    ("Lamb", {}),
+    ("Muon", {}),
+]
+SCHEDULES = [
+    ("ExponentialDecay", (0.05, 3, 0.5), {"staircase": True}),
+    ("CosineDecay", (0.01, 7), {"alpha": 0.1, "warmup_target": 0.05, "warmup_steps": 3}),
+    ("PiecewiseConstantDecay", ([2, 4], [0.05, 0.02, 0.01]), {}),
+    ("PolynomialDecay", (0.05, 5), {"power": 2.0, "cycle": True}),
+    ("InverseTimeDecay", (0.05, 3, 0.5), {}),
+    ("CosineDecayRestarts", (0.05, 3), {}),
+]
+
+
+def assert_training_goes_on_in(other, one, own, path):
+    """A model that was trained in one library, with its `own` optimizer, is loaded in the other."""
+    model = two_inputs(one)
+    model.compile(own, loss=one.losses.SparseCategoricalCrossentropy(), metrics=["accuracy"])
+    x, y = data_for(model)
+    train(model, x, y)
+    model.save(path)
+    assert_both_go_on_alike(model, other.models.load_model(path), x, y)
+
+
+@pytest.mark.parametrize("one, other", [(keras, minicnn), (minicnn, keras)])
+@pytest.mark.parametrize("name, settings", OPTIMIZERS)
+def test_every_optimizer_goes_on_in_the_other_library(path, name, settings, one, other):
+    own = getattr(one.optimizers, name)(**{"learning_rate": 0.01, **settings})
+    assert_training_goes_on_in(other, one, own, path)
+
+
+@pytest.mark.parametrize("one, other", [(keras, minicnn), (minicnn, keras)])
+@pytest.mark.parametrize("name, numbers, settings", SCHEDULES)
+def test_every_schedule_goes_on_in_the_other_library(path, name, numbers, settings, one, other):
+    schedule = getattr(one.optimizers.schedules, name)(*numbers, **settings)
+    assert_training_goes_on_in(other, one, one.optimizers.Adam(schedule), path)
+
+
 @pytest.mark.parametrize("make", MODELS)
 def test_weights_alone_go_both_ways(tmp_path, make):
     path = str(tmp_path / "a.weights.h5")
