@@ -8,7 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from minicnn.models import progress
-from minicnn.models.progress import Progbar, ProgbarLogger, format_value
+from minicnn.models.progress import ProgbarLogger
+from minicnn.utils import progbar
+from minicnn.utils.progbar import Progbar, format_value
 
 
 class Clock:
@@ -16,7 +18,7 @@ class Clock:
 
     def __init__(self, monkeypatch):
         self.now = 100.0
-        monkeypatch.setattr(progress.time, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(progbar.time, "perf_counter", lambda: self.now)
 
 
 @pytest.fixture
@@ -37,7 +39,8 @@ class Terminal(io.StringIO):
 def terminal(monkeypatch):
     screen = Terminal()
     # not sys.stdout itself, which pytest replaces between the set-up of a test and the test
-    monkeypatch.setattr(progress, "sys", SimpleNamespace(stdout=screen))
+    for module in (progbar, progress):
+        monkeypatch.setattr(module, "sys", SimpleNamespace(stdout=screen))
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.delenv("NO_COLOR", raising=False)
@@ -92,7 +95,7 @@ def test_a_shorter_line_wipes_out_a_longer_one(clock, terminal):
     bar.update(1, [("loss", 1e-5)])
     clock.now += 0.1
     bar.update(2, [("loss", 1.0)])
-    before, after = (progress._ESCAPES.sub("", line) for line in terminal.getvalue().split("\r"))
+    before, after = (progbar._ESCAPES.sub("", line) for line in terminal.getvalue().split("\r"))
     assert len(after.rstrip("\n")) == len(before)
 
 
@@ -124,7 +127,7 @@ def test_an_unknown_target_is_told(clock, terminal):
     bar = Progbar(None, stateful_metrics=["loss"])
     clock.now += 0.168
     bar.update(1, [("loss", 0.6545)])
-    text = progress._ESCAPES.sub("", terminal.getvalue())
+    text = progbar._ESCAPES.sub("", terminal.getvalue())
     assert text == "      1/Unknown 0s 168ms/step - loss: 0.6545"
 
 
@@ -186,8 +189,8 @@ def test_no_color_is_heeded(clock, terminal, monkeypatch):
 
 def test_a_notebook_is_live(monkeypatch):
     stream = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})()
-    assert progress.is_live(stream)
-    assert not progress.is_live(io.StringIO())
+    assert progbar.is_live(stream)
+    assert not progbar.is_live(io.StringIO())
 
 
 def test_silence_prints_nothing(clock, capsys):
@@ -253,7 +256,7 @@ def test_the_bar_is_that_of_keras(clock, terminal, monkeypatch):
             bar.update(step, [("loss", 2.5 / step), ("seen", 1e-4)])
         text = terminal.getvalue().replace("\b", "")
         lines = [line.rstrip() for line in text.split("\r")]
-        printed.append([line for line in lines if progress._ESCAPES.sub("", line).strip()])
+        printed.append([line for line in lines if progbar._ESCAPES.sub("", line).strip()])
         terminal.seek(0)
         terminal.truncate()
     theirs, ours = printed

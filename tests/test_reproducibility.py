@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import pytest
 
-from minicnn import layers
+from minicnn import layers, utils
 from minicnn.models import Sequential
 from minicnn.random import set_seed
 
@@ -59,3 +59,49 @@ def test_the_number_of_threads_changes_nothing(reference, threads):
         assert same(reference, trained(seed=1))
     finally:
         numba.set_num_threads(before)
+
+
+def trained_on_pictures(seed, folder):
+    """The same with pictures from a folder, in random order, augmented in the model and before."""
+    utils.set_random_seed(seed)
+    data = utils.image_dataset_from_directory(
+        folder, image_size=(10, 10), batch_size=4, validation_split=0.25, subset="both", verbose=False
+    )  # fmt: skip
+    flip = layers.RandomFlip("vertical")
+    training = [(flip(x, training=True), y) for x, y in data[0]]
+    model = Sequential(
+        [
+            layers.Input((10, 10, 3)),
+            layers.RandomFlip("horizontal"),
+            layers.RandomTranslation(0.2, 0.2),
+            layers.RandomRotation(0.1),
+            layers.RandomZoom(0.2),
+            layers.RandomContrast(0.2),
+            layers.RandomBrightness(0.2),
+            layers.RandomCrop(8, 8),
+            layers.Rescaling(1 / 255),
+            layers.GaussianNoise(0.1),
+            layers.Conv2D(4, 3, activation="relu"),
+            layers.SpatialDropout2D(0.2),
+            layers.Flatten(),
+            layers.Dropout(0.3),
+            layers.Dense(2, activation="softmax"),
+        ]
+    )
+    model.compile("adam", "sparse_categorical_crossentropy")
+    history = model.fit(data[0], validation_data=data[1], epochs=2, verbose=0)
+    first = training[0][0].numpy()
+    return [first, *model.get_weights(), np.array(list(history.history.values()))]
+
+
+def test_one_seed_decides_weights_order_dropout_augmentation_and_the_split(tmp_path):
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    rng = np.random.default_rng(0)
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        for k in range(8):
+            pixels = rng.integers(0, 256, (9 + k, 12, 3), dtype=np.uint8)
+            image.fromarray(pixels).save(tmp_path / name / f"{k}.png")
+    one, again, other = (trained_on_pictures(seed, tmp_path) for seed in (1, 1, 2))
+    assert same(one, again)
+    assert not any(np.array_equal(a, b) for a, b in zip(one, other, strict=True))

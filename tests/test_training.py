@@ -357,9 +357,9 @@ class Recorder(Callback):
 
 
 def test_printed_lines_are_keras(capsys, monkeypatch):
-    from minicnn.models import progress
+    from minicnn.utils import progbar
 
-    monkeypatch.setattr(progress.time, "perf_counter", lambda: 0.0)
+    monkeypatch.setattr(progbar.time, "perf_counter", lambda: 0.0)
     model = regression(weight=1.0, rate=0.0)
     x, y = np.ones((4, 1)), np.zeros((4, 1))
     model.fit(x, y, batch_size=2, epochs=2, validation_data=(x, y))

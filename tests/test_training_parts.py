@@ -5,7 +5,7 @@ import pytest
 
 from minicnn import callbacks, layers, losses, metrics, optimizers, visualize
 from minicnn.autograd import Tensor
-from minicnn.models import Sequential
+from minicnn.models import Model, Sequential
 from minicnn.optimizers import schedules
 from minicnn.variable import Variable
 
@@ -312,3 +312,32 @@ def test_filters_and_maps_of_a_layer_are_drawn(tmp_path):
     assert picture.figure.get_suptitle() == "second: 3 maps of 4 x 4"
     first = visualize.feature_maps(model, np.ones((8, 8, 1)), "first", most=5)
     assert len(first.figure.axes) == 5
+
+
+def test_the_maps_of_a_network_that_branches_are_those_of_a_model_up_to_there():
+    image, facts = layers.Input((8, 8, 3)), layers.Input((4,))
+    x = layers.Conv2D(2, 3, padding="same", name="first")(image)
+    x = layers.Add()([x, layers.Conv2D(2, 1, name="beside")(image)])
+    x = layers.BatchNormalization(name="last")(x, training=False)
+    both = layers.Concatenate()([layers.Flatten()(x), layers.Dense(3)(facts)])
+    model = Model([image, facts], layers.Dense(2)(both))
+    rng = np.random.default_rng(0)
+    given = rng.random((8, 8, 3), np.float32), rng.random(4, np.float32)
+    for name, title in (("beside", "beside: 2 maps of 8 x 8"), (None, "last: 2 maps of 8 x 8")):
+        picture = visualize.feature_maps(model, list(given), name)
+        assert picture.figure.get_suptitle() == title
+        upto = Model(model.inputs, model.get_layer(name or "last").output)
+        maps = upto([given[0][None], given[1][None]]).numpy()[0]
+        for k, axes in enumerate(picture.figure.axes):
+            grey = maps[..., k] - maps[..., k].min()
+            drawn = axes.images[0].get_array()[..., 0]
+            np.testing.assert_allclose(drawn, grey / grey.max(), atol=1e-5)
+
+
+def test_maps_of_a_model_without_a_graph_are_refused():
+    class Own(Model):
+        def call(self, x):
+            return x
+
+    with pytest.raises(AttributeError, match="has no symbolic inputs"):
+        visualize.feature_maps(Own(), np.ones((8, 8, 1)))

@@ -1,11 +1,15 @@
-"""One-hot labels and the one seed for everything."""
+"""Keras' public helpers: one-hot labels, the one seed for everything, splitting, files, names."""
 
+import hashlib
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
+from loopback import serve
 
 import minicnn.random
+from minicnn import layers, utils
 from minicnn.utils import set_random_seed, to_categorical
 
 
@@ -110,3 +114,79 @@ def test_python_and_numpy_are_seeded_as_keras_seeds_them():
 def test_a_seed_that_is_none_is_an_error(seed, error, message):
     with pytest.raises(error, match=f"set_random_seed: {message}"):
         set_random_seed(seed)
+
+
+# Splitting, lengths, files, names
+
+
+def test_data_is_split_by_shares_and_by_numbers():
+    x, y = np.arange(10), np.arange(10) * 2
+    (left, _), (right, labels) = utils.split_dataset((x, y), left_size=0.7)
+    assert left.tolist() == [0, 1, 2, 3, 4, 5, 6] and right.tolist() == [7, 8, 9]
+    assert labels.tolist() == [14, 16, 18]
+    left, right = utils.split_dataset({"a": x}, right_size=2)
+    assert left["a"].tolist() == list(range(8)) and right["a"].tolist() == [8, 9]
+    assert [len(part) for part in utils.split_dataset(x)] == [5, 5]
+    left, right = utils.split_dataset(x, 0.3, 0.2)  # the first and the last ones
+    assert left.tolist() == [0, 1, 2] and right.tolist() == [8, 9]
+
+
+def test_shuffled_parts_keep_samples_together_and_repeat_with_a_seed():
+    x, y = np.arange(20), np.arange(20) * 2
+    (a, b), (c, d) = utils.split_dataset((x, y), 0.5, shuffle=True, seed=3)
+    assert sorted([*a, *c]) == list(range(20)) and a.tolist() != list(range(10))
+    assert np.array_equal(b, 2 * a) and np.array_equal(d, 2 * c)
+    (again, _), _ = utils.split_dataset((x, y), 0.5, shuffle=True, seed=3)
+    assert np.array_equal(a, again)
+
+
+@pytest.mark.parametrize(
+    "given, error, message",
+    [
+        (([1, 2],), TypeError, "split_dataset: wants arrays, .* but got list"),
+        (((np.ones(3), np.ones(4)),), ValueError, r"different numbers of samples: \[3, 4\]"),
+        ((np.ones(4), 0.9, 0.9), ValueError, "of 4 samples, parts of 4 and 4 cannot be made"),
+        ((np.ones(4), 4), ValueError, "parts of 4 and 0 cannot be made"),
+        ((np.ones(4), 1.5), ValueError, "left_size must be from 0 to 1, but is 1.5"),
+        ((np.ones(4), "half"), TypeError, "left_size must be a number"),
+    ],
+)
+def test_what_cannot_be_split_is_named(given, error, message):
+    with pytest.raises(error, match=message):
+        utils.split_dataset(*given)
+
+
+def test_lengths_are_made_1():
+    x = np.array([[3.0, -4.0], [0.0, 0.0]])
+    assert np.allclose(utils.normalize(x), [[0.6, -0.8], [0, 0]])
+    assert np.allclose(utils.normalize(x, order=1), [[3 / 7, -4 / 7], [0, 0]])
+    assert np.allclose(utils.normalize(x, axis=0, order=np.inf), [[1, -1], [0, 0]])
+
+
+def test_names_count_from_zero_after_clear_session():
+    layers.Dense(1)
+    utils.clear_session()
+    assert [layers.Dense(1).name, layers.Dense(1).name] == ["dense", "dense_1"]
+
+
+def test_a_file_is_downloaded_once_and_believed_by_its_hash_only(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINICNN_HOME", str(tmp_path))
+    content = b"weights " * 100
+    sha256 = hashlib.sha256(content).hexdigest()
+    with serve(content) as server:
+        for _ in range(2):
+            path = utils.get_file("w.bin", server.url, file_hash=sha256)
+        assert Path(path) == tmp_path / "datasets/w.bin" and Path(path).read_bytes() == content
+        assert server.requests == ["all"]
+        Path(path).write_bytes(b"something else")
+        utils.get_file("w.bin", server.url, file_hash=sha256)
+        assert Path(path).read_bytes() == content
+        with pytest.raises(OSError, match="was expected; it was deleted"):
+            utils.get_file("other.bin", server.url, file_hash="0" * 64)
+    with pytest.raises(ValueError, match="get_file: file_hash is missing"):
+        utils.get_file("w.bin", "http://127.0.0.1:9/w.bin")
+    with pytest.raises(ValueError, match="get_file: file_hash must be a sha256"):
+        utils.get_file("w.bin", "http://127.0.0.1:9/w.bin", file_hash="abc")
+    for name in ("../w.bin", "a/b", ".."):
+        with pytest.raises(ValueError, match="get_file: fname must be a plain file name"):
+            utils.get_file(name, "http://127.0.0.1:9/w.bin", file_hash=sha256)

@@ -68,7 +68,7 @@ def download(url: str, target: Path, sha256: str, patience: Patience) -> None:
         )
     part = target.with_name(target.name + ".part")
     _fetch_patiently(url, part, patience)
-    found = _sha256(part)
+    found = sha256_of(part)
     if found != sha256:
         part.unlink()
         raise DownloadError(
@@ -173,7 +173,8 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The hash of a file, as 64 hexadecimal digits."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while piece := file.read(2**20):

@@ -13,7 +13,7 @@ from minicnn.layers import Layer
 from minicnn.layers.shapes import flat_shapes
 from minicnn.layers.structure import mapped
 from minicnn.models.graph import Graph
-from minicnn.models.progress import BOLD, PLAIN, can_write, has_colors
+from minicnn.utils.progbar import BOLD, PLAIN, can_write, has_colors
 
 ALIGN = {
     "Layer (type)": str.ljust,

@@ -1,4 +1,4 @@
-"""One-hot labels and reproducible runs."""
+"""One-hot labels, rows of length 1, and reproducible runs."""
 
 from __future__ import annotations
 
@@ -73,6 +73,31 @@ def _class_count(classes: NDArray[np.int64], num_classes: int | None) -> int:
             f"allows 0 to {num_classes - 1}. Give num_classes={classes.max() + 1} or leave it out."
         )
     return int(num_classes)
+
+
+def normalize(x: ArrayLike, axis: int = -1, order: float = 2) -> NDArray[np.floating]:
+    """Stretch the rows of an array to the length 1.
+
+        y = x / (sum over axis of |x|^order)^(1 / order);   a row of zeros stays as it is
+
+    Args:
+        x: numbers.
+        axis: along which the length is taken.
+        order: which length: 2 is the usual one, 1 adds up, np.inf takes the largest.
+
+    Returns:
+        An array of the shape of x.
+
+    Raises:
+        numpy.exceptions.AxisError: x has no such axis.
+
+    >>> normalize([[3.0, 4.0], [0.0, 0.0]])
+    array([[0.6, 0.8],
+           [0. , 0. ]])
+    """
+    array = np.asarray(x)
+    lengths = np.linalg.norm(array, order, axis, keepdims=True)
+    return array / np.where(lengths == 0, 1, lengths)
 
 
 def set_random_seed(seed: int) -> None:

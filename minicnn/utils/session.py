@@ -1,5 +1,7 @@
 """Starting over, in the middle of a program."""
 
+import gc
+
 from minicnn.layers.names import reset_names
 
 
@@ -10,8 +12,7 @@ def clear_session(free_memory: bool = True) -> None:
     graphs belong to the objects that hold them, and go when those go.
 
     Args:
-        free_memory: whether to give back memory that nothing refers to any more, and that which is
-            kept for the next training step.
+        free_memory: whether to collect at once what nothing refers to any more.
 
     >>> from minicnn import layers
     >>> clear_session(); layers.Dense(3).name, layers.Dense(3).name
@@ -19,9 +20,4 @@ def clear_session(free_memory: bool = True) -> None:
     """
     reset_names()
     if free_memory:
-        import gc
-
         gc.collect()
-        from minicnn.backend import kernels
-
-        kernels.memory.release()
