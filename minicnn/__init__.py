@@ -10,6 +10,7 @@ Tensor([2. 4.])
 from minicnn import (
     activations,
     callbacks,
+    config,
     constraints,
     datasets,
     initializers,
@@ -27,16 +28,27 @@ from minicnn import (
 from minicnn.autograd import Op, Tensor, Watcher, grad, no_grad, watch
 from minicnn.backend import floatx, get_device, set_device, set_floatx
 from minicnn.gradcheck import check_gradient
-from minicnn.layers import Input
+from minicnn.initializers import Initializer
+from minicnn.layers import Input, Layer
+from minicnn.losses import Loss
+from minicnn.metrics import Metric
 from minicnn.models import Model, Sequential
+from minicnn.optimizers import Optimizer
+from minicnn.regularizers import Regularizer
 from minicnn.variable import Variable
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Initializer",
     "Input",
+    "Layer",
+    "Loss",
+    "Metric",
     "Model",
     "Op",
+    "Optimizer",
+    "Regularizer",
     "Sequential",
     "Tensor",
     "Variable",
@@ -44,6 +56,7 @@ __all__ = [
     "activations",
     "callbacks",
     "check_gradient",
+    "config",
     "constraints",
     "datasets",
     "floatx",

@@ -128,6 +128,9 @@ def hard_silu(x: Tensor) -> Tensor:
     return x * hard_sigmoid(x)
 
 
+swish, hard_swish = silu, hard_silu  # their other names
+
+
 def hard_tanh(x: Tensor) -> Tensor:
     """Draw tanh with straight lines: x, cut off at -1 and 1.
 

@@ -156,3 +156,7 @@ def test_an_object_is_saved_under_the_name_of_its_class():
 def test_unknown_names_are_refused(identifier, error, match):
     with pytest.raises(error, match=match):
         activations.get(identifier)
+
+
+def test_other_names_are_the_same_functions():
+    assert activations.swish is activations.silu and activations.hard_swish is activations.hard_silu

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = [  # from the cellar to the roof; modules of one line share a floor
     ["kernels"],
     ["minicnn.backend", "minicnn.random", "minicnn.suggest", "minicnn.files"],
+    ["minicnn.config"],
     ["minicnn.registry"],
     ["minicnn.arguments", "minicnn.resampling"],
     ["minicnn.locking"],
