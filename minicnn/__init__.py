@@ -24,8 +24,19 @@ from minicnn import (
     utils,
     visualize,
 )
-from minicnn.autograd import Op, Tensor, Watcher, grad, no_grad, watch
+from minicnn.autograd import (
+    Op,
+    Tensor,
+    Watcher,
+    enable_grad,
+    grad,
+    is_grad_enabled,
+    no_grad,
+    watch,
+)
 from minicnn.backend import floatx, get_device, set_device, set_floatx
+from minicnn.calculus import hessian, hvp, jacobian, jvp, vjp
+from minicnn.checkpointing import checkpoint
 from minicnn.gradcheck import check_gradient
 from minicnn.layers import Input
 from minicnn.models import Model, Sequential
@@ -44,12 +55,19 @@ __all__ = [
     "activations",
     "callbacks",
     "check_gradient",
+    "checkpoint",
     "constraints",
     "datasets",
+    "enable_grad",
     "floatx",
     "get_device",
     "grad",
+    "hessian",
+    "hvp",
     "initializers",
+    "is_grad_enabled",
+    "jacobian",
+    "jvp",
     "layers",
     "losses",
     "metrics",
@@ -63,5 +81,6 @@ __all__ = [
     "set_floatx",
     "utils",
     "visualize",
+    "vjp",
     "watch",
 ]

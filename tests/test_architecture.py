@@ -16,7 +16,7 @@ FLOORS = [  # from the cellar to the roof; modules of one line share a floor
     ["minicnn.autograd"],
     ["minicnn.variable"],
     ["minicnn.ops"],
-    ["minicnn.gradcheck", "minicnn.pairing"],
+    ["minicnn.gradcheck", "minicnn.pairing", "minicnn.calculus", "minicnn.checkpointing"],
     ["minicnn.activations", "minicnn.initializers", "minicnn.regularizers"],
     ["minicnn.constraints"],
     ["minicnn.crossentropy"],
