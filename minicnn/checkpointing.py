@@ -81,8 +81,9 @@ def _forgetful(output: Tensor, tape: _Tape) -> Tensor:
         )
     if not output.requires_grad or tape.is_from_outside(output):
         return tape.original(output)
-    known = Recompute(tape.steps_to(output), [output.data])
-    result = known(*tape.outside)
+    steps = tape.steps_to(output)
+    reads = sorted({k for step in steps for k in step.reads if k >= 0})
+    result = Recompute(steps, reads, [output.data])(*(tape.outside[k] for k in reads))
     if output.logits is not None:
         result.logits = _forgetful(output.logits, tape)
     return result
@@ -99,8 +100,8 @@ class _Step(NamedTuple):
 class Recompute(Op):
     """x -> y by some steps that nobody remembers;   dx = that of these steps, computed anew."""
 
-    def __init__(self, steps: list[_Step], known: list[Array]) -> None:
-        self.steps, self.known = steps, known
+    def __init__(self, steps: list[_Step], reads: list[int], known: list[Array]) -> None:
+        self.steps, self.reads, self.known = steps, reads, known
 
     def forward(self, *arrays: Array) -> Array:
         if self.known:
@@ -128,7 +129,7 @@ class Recompute(Op):
 
     def _replayed(self, inputs: Any) -> Tensor:
         """The output, computed by new ops of the same settings."""
-        tensors = dict(enumerate(inputs))
+        tensors = dict(zip(self.reads, inputs, strict=True))
         for op, reads, makes in self.steps:
             tensors[makes] = copy.copy(op)(*(tensors[k] for k in reads))
         return tensors[self.steps[-1].makes]
