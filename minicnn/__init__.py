@@ -40,6 +40,8 @@ from minicnn.checkpointing import checkpoint
 from minicnn.gradcheck import check_gradient
 from minicnn.layers import Input
 from minicnn.models import Model, Sequential
+from minicnn.source_code import source
+from minicnn.tracing import trace
 from minicnn.variable import Variable
 
 __version__ = "0.1.0"
@@ -79,6 +81,8 @@ __all__ = [
     "saving",
     "set_device",
     "set_floatx",
+    "source",
+    "trace",
     "utils",
     "visualize",
     "vjp",
