@@ -25,8 +25,19 @@ from minicnn import (
     utils,
     visualize,
 )
-from minicnn.autograd import Op, Tensor, Watcher, grad, no_grad, watch
+from minicnn.autograd import (
+    Op,
+    Tensor,
+    Watcher,
+    enable_grad,
+    grad,
+    is_grad_enabled,
+    no_grad,
+    watch,
+)
 from minicnn.backend import floatx, get_device, set_device, set_floatx
+from minicnn.calculus import hessian, hvp, jacobian, jvp, vjp
+from minicnn.checkpointing import checkpoint
 from minicnn.gradcheck import check_gradient
 from minicnn.initializers import Initializer
 from minicnn.layers import Input, Layer
@@ -35,6 +46,8 @@ from minicnn.metrics import Metric
 from minicnn.models import Model, Sequential
 from minicnn.optimizers import Optimizer
 from minicnn.regularizers import Regularizer
+from minicnn.source_code import source
+from minicnn.tracing import trace
 from minicnn.variable import Variable
 
 __version__ = "0.1.0"
@@ -56,13 +69,20 @@ __all__ = [
     "activations",
     "callbacks",
     "check_gradient",
+    "checkpoint",
     "config",
     "constraints",
     "datasets",
+    "enable_grad",
     "floatx",
     "get_device",
     "grad",
+    "hessian",
+    "hvp",
     "initializers",
+    "is_grad_enabled",
+    "jacobian",
+    "jvp",
     "layers",
     "losses",
     "metrics",
@@ -74,7 +94,10 @@ __all__ = [
     "saving",
     "set_device",
     "set_floatx",
+    "source",
+    "trace",
     "utils",
     "visualize",
+    "vjp",
     "watch",
 ]

@@ -52,6 +52,16 @@ def no_grad() -> AbstractContextManager[None]:
     return _record(False)
 
 
+def enable_grad() -> AbstractContextManager[None]:
+    """Open a block whose results remember their ops, also inside no_grad()."""
+    return _record(True)
+
+
+def is_grad_enabled() -> bool:
+    """Whether results remember their ops: True but inside no_grad(), and inside backward."""
+    return _recording
+
+
 class Watcher:
     """Sees every op go forward and backward. Override what you need; see watch()."""
 

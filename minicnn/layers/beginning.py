@@ -90,7 +90,7 @@ def _state(layers: Sequence[Layer], x: Tensor) -> list[Any]:
     """Objects that are others as soon as a Beginning must be made anew."""
     state: list[Any] = [*map(_known, x.shape[1:]), x.dtype]
     for layer in layers:
-        state.append(layer)
+        state += (layer, layer.hooks)
         if isinstance(layer, AffineLayer):
             bias = None if layer.bias is None else layer.bias.data
             state += (layer.kernel.data, bias, layer.activation, layer.activity_regularizer)
@@ -109,7 +109,9 @@ def _next_link(layers: Sequence[Layer], shape: Shape, x: Tensor) -> tuple[Any, i
     A layer that has nothing to compute has no link either, but is done: (None, 1).
     """
     layer, following = (*layers, None, None)[:2]
-    if layer is None or layer.activity_regularizer is not None or layer.dtype != x.dtype:
+    if layer is None or layer.hooks is not None:
+        return None, 0
+    if layer.activity_regularizer is not None or layer.dtype != x.dtype:
         return None, 0
     if type(layer) in (Dropout, Flatten):
         return None, 1

@@ -5,6 +5,7 @@ from minicnn.autograd import Tensor
 from minicnn.layers.activation import ReLU
 from minicnn.layers.convolution import Conv2D
 from minicnn.layers.core import Activation
+from minicnn.layers.hooks import announced, observers
 from minicnn.layers.layer import Layer
 from minicnn.layers.normalization import BatchNormalization
 from minicnn.layers.pooling import MaxPooling2D
@@ -13,11 +14,14 @@ from minicnn.layers.pooling import MaxPooling2D
 def go_together(layer: Layer, following: Layer | None, x: Tensor) -> bool:
     """Whether there is a faster way to compute `layer` and the one whose input its output is.
 
-    Neither must have more to do than that: penalize an output, or convert x to its own dtype.
+    Neither must have more to do than that: call hooks, penalize an output, or convert x to its own
+    dtype.
     """
     return (
         following is not None
         and (_are_convolution_and_pooling(layer, following) or _end_in_relu(layer, following))
+        and layer.hooks is None
+        and following.hooks is None
         and layer.activity_regularizer is None
         and following.activity_regularizer is None
         and x.dtype == layer.dtype
@@ -27,6 +31,14 @@ def go_together(layer: Layer, following: Layer | None, x: Tensor) -> bool:
 
 def call_together(layer: Layer, following: Layer | None, x: Tensor, training: bool) -> Tensor:
     """What the two layers make of x, after go_together has said that they may."""
+    assert following is not None
+    if observers:
+        with announced(layer, following):
+            return _computed_together(layer, following, x, training)
+    return _computed_together(layer, following, x, training)
+
+
+def _computed_together(layer: Layer, following: Layer, x: Tensor, training: bool) -> Tensor:
     if isinstance(layer, BatchNormalization):
         return layer.normalize(x, training, activation="relu")
     assert isinstance(layer, Conv2D) and isinstance(following, MaxPooling2D)

@@ -12,7 +12,8 @@ import numpy as np
 from minicnn import initializers, regularizers
 from minicnn.autograd import Tensor
 from minicnn.backend import Array, floatx
-from minicnn.layers import arguments, calling, configs
+from minicnn.layers import arguments, calling, configs, hooks
+from minicnn.layers.hooks import Hookable
 from minicnn.layers.limits import count_weight
 from minicnn.layers.names import automatic_name, numbered
 from minicnn.layers.nesting import parts_of
@@ -23,7 +24,7 @@ from minicnn.suggest import did_you_mean
 from minicnn.variable import Variable
 
 
-class Layer:
+class Layer(Hookable):
     """A step of a network: it owns weights and computes an output from an input.
 
     A layer of your own needs up to four methods:
@@ -138,17 +139,22 @@ class Layer:
         if self._call_losses:
             self._forget_former_losses()
         if not self._has_parts:
-            y = self.call(*given, **keywords)
+            y = self._hooked_call(given, keywords)
         else:
             token = calling.begin_call(training)
             try:
-                y = self.call(*given, **keywords)
+                y = self._hooked_call(given, keywords)
             finally:
                 calling.end_call(token)
         if self.activity_regularizer is not None:
             for output in leaves(y):
                 self.add_loss(self.activity_regularizer(output) / output.shape[0])
         return y
+
+    def _hooked_call(self, given: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        if self.hooks is not None or hooks.observers:
+            return hooks.call_with_hooks(self, given, keywords)
+        return self.call(*given, **keywords)
 
     def build(self, input_shape: Shape) -> None:
         """Make the weights. A layer without weights of its own does not override this.

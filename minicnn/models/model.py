@@ -19,12 +19,12 @@ from minicnn.models.arranging import arranged, one_array
 from minicnn.models.checks import check_shape, fits
 from minicnn.models.functional_config import functional_config, functional_parts
 from minicnn.models.graph import Graph
+from minicnn.models.inside import Inspectable
 from minicnn.models.keywords import hints_at_misspelt_keywords
 from minicnn.models.plan import Plan
 from minicnn.models.saving import check_overwrite, save_model
 from minicnn.models.serialization import deserialize_keras_object, serialize_keras_object
 from minicnn.models.summary import print_summary
-from minicnn.models.training import Trainer
 from minicnn.models.weight_files import read_weights, write_weights
 from minicnn.registry import custom_object_scope
 from minicnn.suggest import did_you_mean
@@ -32,7 +32,7 @@ from minicnn.suggest import did_you_mean
 FUNCTIONAL_KEYS = {"layers", "input_layers", "output_layers"}
 
 
-class Model(Trainer):
+class Model(Inspectable):
     """Layers that are trained together. A model is itself a layer, so it can be part of a model.
 
     There are three ways to make one. As a chain: see Sequential. By saying what is computed from
