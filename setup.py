@@ -31,6 +31,7 @@ setup(
         "minicnn.cli",
         "minicnn.datasets",
         "minicnn.export",
+        "minicnn.gradcheck",
         "minicnn.kernels",
         "minicnn.layers",
         "minicnn.losses",

@@ -26,7 +26,7 @@ from minicnn import (
 )
 from minicnn.autograd import Op, Tensor, Watcher, grad, no_grad, watch
 from minicnn.backend import floatx, get_device, set_device, set_floatx
-from minicnn.gradcheck import check_gradient
+from minicnn.gradcheck import GradientError, GradReport, check_gradient, gradcheck
 from minicnn.layers import Input
 from minicnn.models import Model, Sequential
 from minicnn.variable import Variable
@@ -34,6 +34,8 @@ from minicnn.variable import Variable
 __version__ = "0.1.0"
 
 __all__ = [
+    "GradReport",
+    "GradientError",
     "Input",
     "Model",
     "Op",
@@ -49,6 +51,7 @@ __all__ = [
     "floatx",
     "get_device",
     "grad",
+    "gradcheck",
     "initializers",
     "layers",
     "losses",

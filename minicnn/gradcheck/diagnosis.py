@@ -1,0 +1,415 @@
+"""What does a wrong gradient look like? Each guess is one cheap comparison with the right one.
+
+A guess is made by a function of a Suspect; it returns a sentence, or "" if it does not fit.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from minicnn.backend import Array
+from minicnn.gradcheck.numeric import jacobian
+from minicnn.gradcheck.point import Point, flat
+
+FITS = 2e-5  # relative to the largest; finite differences are better than that
+MOST_SLOPES = 4_000_000  # numbers in a Jacobian that is worked out for a diagnosis
+
+
+class Suspect:
+    """One wrong gradient with all that is known about it.
+
+    Attributes:
+        wrong: what backward returned, one array for each of two upstream gradients.
+        right: what finite differences say.
+        slopes: of each output by each element, (elements, outputs).
+        upstream: the two upstream gradients, each a vector of all outputs.
+    """
+
+    def __init__(self, point: Point, i: int, upstream: Sequence[list[Array]], h: float) -> None:
+        self.point, self.i, self.x = point, i, point.array(i)
+        run = point.run()
+        self.outputs = [y.data for y in run.outputs]
+        place = point.wrt.index(i)
+        claims = [run.gradients(g) for g in upstream]
+        self.wrong = [c[place] for c in claims]
+        self.wrong_of_all = claims
+        self.upstream = [flat(g) for g in upstream]
+        self.slopes = jacobian(point, i, list(np.ndindex(self.x.shape)), h)
+        self.right = [self.answer(g) for g in self.upstream]
+
+    def answer(self, g: Array) -> Array:
+        """The right gradient for another upstream gradient."""
+        return (self.slopes @ g).reshape(self.x.shape)
+
+    def is_made_by(self, change: Callable[[Array], Array]) -> bool:
+        """Whether `change` turns the right gradients into the wrong ones."""
+        pairs = zip(self.wrong, self.right, strict=True)
+        return all(close(wrong, change(right)) for wrong, right in pairs)
+
+    def is_for(self, change: Callable[[Array], Array]) -> bool:
+        """Whether the wrong gradients would be right for upstream gradients changed by `change`."""
+        pairs = zip(self.wrong, self.upstream, strict=True)
+        return all(close(wrong, self.answer(change(g))) for wrong, g in pairs)
+
+    @property
+    def wrong_places(self) -> Array:
+        """The mask of the elements that differ."""
+        scale = max(float(np.abs(a).max(initial=0)) for a in [*self.right, *self.wrong])
+        return np.any(
+            [np.abs(w - r) > FITS * scale for w, r in zip(self.wrong, self.right, strict=True)],
+            axis=0,
+        )
+
+
+def close(a: Array, b: Array) -> bool:
+    """Whether two gradients are the same, as far as finite differences tell."""
+    if a.shape != b.shape:
+        return False
+    scale = max(float(np.abs(a).max(initial=0)), float(np.abs(b).max(initial=0)))
+    return bool(np.all(np.abs(a - b) <= FITS * scale + 1e-9))
+
+
+def diagnose(suspect: Suspect) -> list[tuple[str, str]]:
+    """All guesses that fit, as (name of the cause, sentence); the most likely first."""
+    return list(_guesses(suspect))
+
+
+def _guesses(suspect: Suspect) -> Iterator[tuple[str, str]]:
+    for cause, guess in GUESSES.items():
+        with np.errstate(all="ignore"):
+            sentence = guess(suspect)
+        if sentence:
+            yield cause, sentence
+            if cause in DECISIVE:
+                return
+
+
+def not_a_number(s: Suspect) -> str:
+    bad = sum(int((~np.isfinite(w)).sum()) for w in s.wrong[:1])
+    return f"{bad} elements are NaN or infinite" if bad else ""
+
+
+def zeros(s: Suspect) -> str:
+    return "all zeros: nothing flows back" if not any(np.any(w) for w in s.wrong) else ""
+
+
+def sign(s: Suspect) -> str:
+    return "the sign is wrong: it is minus the gradient" if s.is_made_by(np.negative) else ""
+
+
+def factor(s: Suspect) -> str:
+    right, wrong = np.array(s.right).ravel(), np.array(s.wrong).ravel()
+    c = float(wrong @ right / (right @ right)) if right @ right else 0.0
+    if abs(c) < 1e-3 or abs(c - 1) < 1e-5 or not s.is_made_by(lambda r: c * r):
+        return ""
+    return f"a constant factor: {c:.6g} times the gradient{_named_factor(abs(c), s)}"
+
+
+def _named_factor(c: float, s: Suspect) -> str:
+    sizes = {f"the size {n} of axis {k}": n for k, n in enumerate(s.x.shape)}
+    for k, y in enumerate(s.outputs):
+        sizes |= {f"the size {n} of axis {a} of output {k}": n for a, n in enumerate(y.shape)}
+        sizes[f"the {y.size} elements of output {k}"] = y.size
+    sizes[f"the {s.x.size} elements of the input"] = s.x.size
+    if s.x.ndim == 4:
+        sizes["H * W"] = s.x.shape[1] * s.x.shape[2]
+    if s.x.ndim > 1:
+        sizes["the number of rows (all axes but the last)"] = s.x.size // s.x.shape[-1]
+    for name, n in sizes.items():
+        if n > 1 and abs(c - n) < 1e-4 * n:
+            return f" = {name}: a mean or a sum too few?"
+        if n > 1 and abs(c * n - 1) < 1e-4:
+            return f" = 1 / {name}: a mean where there should be a sum?"
+    return {2.0: ": counted twice?", 0.5: ": halved?"}.get(round(c, 4), "")
+
+
+def precision(s: Suspect) -> str:
+    gaps = [np.abs(w - r) / (np.abs(r).max(initial=0) or 1) for w, r in zip(s.wrong, s.right, strict=True)]
+    worst = float(np.max(gaps))
+    return f"right to {worst:.0e} only: is it computed in float32?" if worst < 5e-6 else ""
+
+
+def other_input(s: Suspect) -> str:
+    for place, other in enumerate(s.point.wrt):
+        if other == s.i or s.point.array(other).shape != s.x.shape:
+            continue
+        claims = [c[place] for c in s.wrong_of_all]
+        slopes = jacobian(s.point, other, list(np.ndindex(s.x.shape)), 1e-5)
+        rights = [(slopes @ g).reshape(s.x.shape) for g in s.upstream]
+        if all(map(close, s.wrong, rights)):
+            swapped = " (the two are swapped)" if all(map(close, claims, s.right)) else ""
+            return f"it is the gradient for {s.point.names[other]}{swapped}"
+    return ""
+
+
+def upstream_ignored(s: Suspect) -> str:
+    if close(*s.wrong) and not close(*s.right):
+        ones = " (right for all ones)" if s.is_for(np.ones_like) else ""
+        return f"the upstream gradient is not used: it is the same for every one{ones}"
+    return ""
+
+
+def upstream_twice(s: Suspect) -> str:
+    if s.is_for(np.square):
+        return "the upstream gradient is squared before it is used"
+    return ""
+
+
+def _upstream_changes(s: Suspect) -> Iterator[tuple[str, Callable[[Array], Array]]]:
+    """Ways to spoil the upstream gradient of a function with one output."""
+    shape = s.outputs[0].shape
+    yield "averaged over all outputs", lambda g: np.full_like(g, g.mean())
+    yield "sorted", np.sort
+    yield "reversed", lambda g: g[::-1]
+    for axis, n in enumerate(shape):
+        if n == 1:
+            continue
+        yield f"averaged along axis {axis}", _on(shape, _averaged(axis))
+        yield f"flipped along axis {axis}", _on(shape, lambda g, a=axis: np.flip(g, a))
+        for by in (1, -1):
+            shifted = _on(shape, lambda g, a=axis, b=by: np.roll(g, b, a))
+            yield f"shifted by {by} along axis {axis}", shifted
+        for k in (0, n - 1):
+            only = f"taken from place {k} of axis {axis} for all places"
+            yield only, _on(shape, _repeated(axis, k))
+            yield f"used at place {k} of axis {axis} only", _on(shape, _alone(axis, k))
+            yield f"not used at place {k} of axis {axis}", _on(shape, _without(axis, k))
+    for axes in itertools.permutations(range(len(shape))):
+        if list(axes) != sorted(axes) and len(shape) <= 4:
+            spoilt = _on(shape, lambda g, p=axes: np.transpose(g, p).reshape(g.shape))
+            yield f"transposed by {axes}", spoilt
+
+
+def _on(shape: tuple[int, ...], change: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    return lambda g: change(g.reshape(shape)).ravel()
+
+
+def _averaged(axis: int) -> Callable[[Array], Array]:
+    return lambda g: np.broadcast_to(g.mean(axis, keepdims=True), g.shape)
+
+
+def _repeated(axis: int, k: int) -> Callable[[Array], Array]:
+    return lambda g: np.broadcast_to(np.take(g, [k], axis), g.shape)
+
+
+def _alone(axis: int, k: int) -> Callable[[Array], Array]:
+    return lambda g: np.where(_at(g.shape, axis, k), g, 0)
+
+
+def _without(axis: int, k: int) -> Callable[[Array], Array]:
+    return lambda g: np.where(_at(g.shape, axis, k), 0, g)
+
+
+def _at(shape: tuple[int, ...], axis: int, k: int) -> Array:
+    """The mask of place k along an axis."""
+    along = np.arange(shape[axis]) == k
+    return np.broadcast_to(along.reshape([-1 if a == axis else 1 for a in range(len(shape))]), shape)
+
+
+def upstream_misplaced(s: Suspect) -> str:
+    if len(s.outputs) == 1 and s.outputs[0].size > 1:
+        for name, change in _upstream_changes(s):
+            if not close(change(s.upstream[0]), s.upstream[0]) and s.is_for(change):
+                return f"the upstream gradient is {name}"
+    return ""
+
+
+def axes_swapped(s: Suspect) -> str:
+    for axes in itertools.permutations(range(s.x.ndim)) if s.x.ndim <= 5 else ():
+        if list(axes) == sorted(axes):
+            continue
+        if s.is_made_by(lambda r, p=axes: np.transpose(r, p)):  # type: ignore[misc]
+            return f"axes are swapped: it is the gradient transposed by {axes}"
+        if s.is_made_by(lambda r, p=axes: np.transpose(r, p).reshape(r.shape)):  # type: ignore[misc]
+            return f"axes are swapped: transposed by {axes}, then reshaped"
+    return ""
+
+
+def moved(s: Suspect) -> str:
+    axes = [a for a, n in enumerate(s.x.shape) if n > 1]
+    for count in range(1, len(axes) + 1):
+        for some in itertools.combinations(axes, count):
+            if s.is_made_by(lambda r, a=some: np.flip(r, a)):  # type: ignore[misc]
+                return f"it is flipped along {_axes(some)}"
+    for axis in axes:
+        for by in (1, -1, 2, -2):
+            for name, change in (("", np.roll), (" (zeros move in)", _shifted)):
+                if s.is_made_by(lambda r, f=change, b=by, a=axis: f(r, b, a)):  # type: ignore[misc]
+                    return f"it is shifted by {by} along axis {axis}{name}: an offset or padding?"
+    return ""
+
+
+def _shifted(r: Array, by: int, axis: int) -> Array:
+    kept = np.arange(r.shape[axis]) - by
+    inside = (kept >= 0) & (kept < r.shape[axis])
+    return np.roll(r, by, axis) * inside.reshape([-1 if a == axis else 1 for a in range(r.ndim)])
+
+
+def _axes(axes: Sequence[int]) -> str:
+    return f"axis {axes[0]}" if len(axes) == 1 else f"axes {tuple(axes)}"
+
+
+def averaged(s: Suspect) -> str:
+    axes = [a for a, n in enumerate(s.x.shape) if n > 1]
+    for count in range(1, len(axes) + 1):
+        for some in itertools.combinations(axes, count):
+            for name, spread in (("averaged", np.mean), ("summed", np.sum)):
+                change = lambda r, f=spread, a=some: np.broadcast_to(f(r, a, keepdims=True), r.shape)  # noqa: E731
+                if s.is_made_by(change):
+                    return f"it is {name} along {_axes(some)}: an axis that should be kept?"
+    return ""
+
+
+def term_missing(s: Suspect) -> str:
+    """The difference is the same all along some axes, or a multiple of x or of the output there."""
+    axes = [a for a, n in enumerate(s.x.shape) if n > 1]
+    gaps = [w - r for w, r in zip(s.wrong, s.right, strict=True)]
+    for count in range(1, len(axes) + 1):
+        for some in itertools.combinations(axes, count):
+            if all(close(g, np.broadcast_to(g.mean(some, keepdims=True), g.shape)) for g in gaps):
+                return (
+                    f"a term that is constant along {_axes(some)} is missing or too many: "
+                    f"a mean or a sum over {'it' if count == 1 else 'them'}?"
+                )
+    known = {"the input": s.x} | {
+        f"output {k}": y for k, y in enumerate(s.outputs) if y.shape == s.x.shape
+    }
+    for name, base in known.items():
+        for count in range(1, len(axes) + 1):
+            for some in itertools.combinations(axes, count):
+                number = int(np.prod([s.x.shape[a] for a in some]))
+                if number > 2 and all(_is_line_of(g, base, some) for g in gaps):
+                    return (
+                        f"along {_axes(some)} the difference is a number plus a multiple of {name}: "
+                        f"a term with the sum of their product, as in a variance, is missing?"
+                    )
+    return ""
+
+
+def _is_line_of(gap: Array, base: Array, axes: tuple[int, ...]) -> bool:
+    """Whether gap = p + q * base, with p and q constant along `axes`."""
+    centered = base - base.mean(axes, keepdims=True)
+    rest = gap - gap.mean(axes, keepdims=True)
+    power = (centered**2).sum(axes, keepdims=True)
+    q = (rest * centered).sum(axes, keepdims=True) / np.where(power == 0, 1, power)
+    return bool(np.any(q)) and close(rest, q * centered)
+
+
+def missing_sum(s: Suspect) -> str:
+    """Only a part of the sum over outputs has come back."""
+    if len(s.outputs) != 1 or s.outputs[0].ndim < 1:
+        return ""
+    shape = s.outputs[0].shape
+    for axis, n in enumerate(shape):
+        for k in (0, n - 1) if n > 1 else ():
+            if s.is_for(_on(shape, _alone(axis, k))):
+                return f"only place {k} of axis {axis} is counted: a sum over that axis is missing"
+    return ""
+
+
+def only_border(s: Suspect) -> str:
+    bad = s.wrong_places
+    if not bad.any() or bad.all():
+        return ""
+    sides = []
+    for axis, n in enumerate(s.x.shape):
+        places = np.flatnonzero(bad.any(axis=tuple(a for a in range(bad.ndim) if a != axis)))
+        if n > 2 and (places.max() < (n + 1) // 2 - (n == 3) or places.min() >= n - n // 2 + (n == 3)):
+            side = "first" if places.max() < n // 2 + (n == 3) and places.min() == 0 else "last"
+            width = places.max() + 1 if side == "first" else n - places.min()
+            sides.append(f"the {side} {width} of axis {axis}")
+        elif n == 2 and len(places) == 1:
+            sides.append(f"place {places[0]} of axis {axis}")
+    zero = " (they are 0)" if not any(w[bad].any() for w in s.wrong) else ""
+    return f"only {' and '.join(sides)} differ{zero}: padding, cropping or a last row?" if sides else ""
+
+
+def only_where(s: Suspect) -> str:
+    bad = s.wrong_places
+    if not bad.any() or bad.all():
+        return ""
+    for name, mask in (("x < 0", s.x < 0), ("x > 0", s.x > 0), ("x = 0", s.x == 0)):
+        if mask.any() and not np.any(bad & ~mask) and bad.sum() >= 0.5 * mask.sum():
+            zero = ", where it is 0" if not any(w[bad].any() for w in s.wrong) else ""
+            return f"only elements with {name} differ{zero}: a mask or an inequality?"
+    values, counts = np.unique(s.x, return_counts=True)
+    tied = np.isin(s.x, values[counts > 1])
+    if tied.any() and not np.any(bad & ~tied):
+        return "only elements that are equal to others differ: who of equals gets the gradient?"
+    return ""
+
+
+def multiplied(s: Suspect) -> str:
+    """The quotient of both is something known, element by element."""
+    known = {"the input": s.x, "1 / the input": 1 / s.x, "the square of the input": s.x**2}
+    for k, y in enumerate(s.outputs):
+        if y.shape == s.x.shape:
+            known |= {f"output {k}": y, f"1 / output {k}": 1 / y}
+    for name, by in known.items():
+        if s.is_made_by(lambda r, b=by: r * b):  # type: ignore[misc]
+            return f"it is multiplied by {name} once too often"
+    if len(s.outputs) == 1 and s.outputs[0].shape == s.x.shape:
+        gs = [g.reshape(s.x.shape) for g in s.upstream]
+        if all(close(w, r * g) for w, r, g in zip(s.wrong, s.right, gs, strict=True)):
+            return "the upstream gradient is multiplied in twice"
+    return ""
+
+
+def factor_along(s: Suspect) -> str:
+    ratio = s.wrong[0] / s.right[0]
+    other = s.wrong[1] / s.right[1]
+    if s.x.size < 3 or not np.all(np.isfinite(ratio)) or not close(ratio, other):
+        return ""
+    for axis, n in enumerate(s.x.shape):
+        rest = tuple(a for a in range(s.x.ndim) if a != axis)
+        if n > 1 and rest and close(ratio, np.broadcast_to(ratio.mean(rest, keepdims=True), ratio.shape)):
+            return f"a factor that depends on the place along axis {axis} only"
+    return "each element has a wrong factor of its own, the same for every upstream gradient"
+
+
+def misplaced(s: Suspect) -> str:
+    pairs = list(zip(s.wrong, s.right, strict=True))
+    if all(close(np.sort(w, axis=None), np.sort(r, axis=None)) for w, r in pairs):
+        return "the right numbers in the wrong places"
+    return ""
+
+
+def some_zero(s: Suspect) -> str:
+    bad = s.wrong_places
+    if bad.any() and not bad.all() and not any(w[bad].any() for w in s.wrong):
+        return f"{int(bad.sum())} of {bad.size} elements are 0 and should not be: a mask, or a part that is left out?"
+    return ""
+
+
+def added(s: Suspect) -> str:
+    gaps = [w - r for w, r in zip(s.wrong, s.right, strict=True)]
+    return "the same is added whatever the upstream gradient is" if close(*gaps) else ""
+
+
+DECISIVE = ("not a number", "zeros", "sign", "factor", "precision")  # nothing else need be tried
+GUESSES: dict[str, Callable[[Suspect], str]] = {
+    "not a number": not_a_number,
+    "zeros": zeros,
+    "sign": sign,
+    "factor": factor,
+    "precision": precision,
+    "upstream ignored": upstream_ignored,
+    "other input": other_input,
+    "upstream twice": upstream_twice,
+    "multiplied": multiplied,
+    "axes swapped": axes_swapped,
+    "moved": moved,
+    "averaged": averaged,
+    "border": only_border,
+    "missing sum": missing_sum,
+    "upstream misplaced": upstream_misplaced,
+    "term missing": term_missing,
+    "mask": only_where,
+    "added": added,
+    "misplaced": misplaced,
+    "some zero": some_zero,
+    "factor along": factor_along,
+}
