@@ -110,9 +110,9 @@ def scribbled(dx, call):
 
 def unwritten(dx, call):
     """The last cell is whatever the memory held."""
-    call.memory["runs"] = runs = call.memory.get("runs", 0) + 1
+    rng = call.memory.setdefault("rng", np.random.default_rng(0))
     wrong = dx.copy()
-    wrong.reshape(-1)[-1:] = np.nan if runs % 2 else 1e30
+    wrong.reshape(-1)[-1:] = rng.normal()
     return wrong
 
 

@@ -89,17 +89,34 @@ def gradcheck(
     True
     """
     _check_settings(kinks, order)
-    start = time.perf_counter()
     point = Point(f, inputs, wrt, names)
-    report = GradReport(_title(f, point), h, seed, cotangent if isinstance(cotangent, str) else "given")
-    checker = _Checker(point, report, h, tol, max_checks, kinks, seed)
+    report = GradReport(_title(f, point), h, seed, _named(cotangent))
+    check_point(point, report, cotangent, tol=tol, max_checks=max_checks, kinks=kinks, order=order)
+    if raise_on_fail and not report.ok:
+        raise GradientError(report)
+    return report
+
+
+def check_point(
+    point: Point,
+    report: GradReport,
+    cotangent: Any = "random",
+    tol: float = 1e-6,
+    max_checks: int = 200,
+    kinks: str = "classify",
+    order: int = 1,
+) -> None:
+    """Do what gradcheck does, and write it into a report."""
+    start = time.perf_counter()
+    checker = _Checker(point, report, report.h, tol, max_checks, kinks, report.seed)
     checker.check_all(cotangent)
     if order == 2 and report.ok:
         checker.check_second_order()
     report.seconds = time.perf_counter() - start
-    if raise_on_fail and not report.ok:
-        raise GradientError(report)
-    return report
+
+
+def _named(cotangent: Any) -> str:
+    return cotangent if isinstance(cotangent, str) else "given"
 
 
 def _check_settings(kinks: str, order: int) -> None:

@@ -127,9 +127,11 @@ def _named_factor(c: float, s: Suspect) -> str:
 
 
 def precision(s: Suspect) -> str:
-    gaps = [np.abs(w - r) / (np.abs(r).max(initial=0) or 1) for w, r in zip(s.wrong, s.right, strict=True)]
-    worst = float(np.max(gaps))
-    return f"right to {worst:.0e} only: is it computed in float32?" if worst < 5e-6 else ""
+    wrong, right = np.array(s.wrong), np.array(s.right)
+    if not np.all(np.abs(wrong - right) <= 1e-3 * np.abs(right) + 1e-9):
+        return ""
+    worst = float(np.max(np.abs(wrong - right) / (np.abs(right) + 1e-9)))
+    return f"right to {worst:.0e} only: is it computed in a lower precision?"
 
 
 def other_input(s: Suspect) -> str:

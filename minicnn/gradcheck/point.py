@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -48,6 +49,8 @@ class Point:
         inputs: floating point ones become float64 and are given to it as tensors, others as is.
         wrt: numbers or names of the inputs to differentiate by; None: all floating point ones.
         names: what the inputs are called; None: as the function calls them.
+        patterns: inputs that must be more than a tensor, as weights with a regularizer: copies of
+            these, with other numbers, are given to the function.
 
     Raises:
         ValueError: wrt names an input that does not exist, or one that has no gradient.
@@ -59,8 +62,10 @@ class Point:
         inputs: Sequence[Any],
         wrt: Sequence[int | str] | None = None,
         names: Sequence[str] | None = None,
+        patterns: Mapping[int, Tensor] | None = None,
     ) -> None:
         self.function = function
+        self.patterns = patterns or {}
         self.inputs = [_as_float64(x) for x in inputs]
         self.names = list(names) if names else _names(function, len(inputs))
         self.wrt = self._numbers(wrt)
@@ -91,13 +96,18 @@ class Point:
             changed: arrays to put in the place of inputs.
             uses: how often the same tensors go through the function; each time adds its outputs.
         """
-        leaves = {i: Tensor((changed or {}).get(i, self.inputs[i]), True) for i in self.wrt}
+        leaves = {i: self._leaf(i, (changed or {}).get(i, self.inputs[i])) for i in self.wrt}
         given = [
             leaves[i] if i in leaves else Tensor(x) if _is_floating(x) else x
             for i, x in enumerate(self.inputs)
         ]
         outputs = [y for _ in range(uses) for y in self._outputs(given)]
         return Run(list(leaves.values()), outputs)
+
+    def _leaf(self, i: int, array: Array) -> Tensor:
+        leaf = copy.copy(self.patterns[i]) if i in self.patterns else Tensor(array)
+        leaf.data, leaf.requires_grad = array, True
+        return leaf
 
     def _outputs(self, given: Sequence[Any]) -> list[Tensor]:
         before = random.state()
