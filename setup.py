@@ -39,6 +39,7 @@ setup(
         "minicnn.models",
         "minicnn.ops",
         "minicnn.optimizers",
+        "minicnn.selfcheck",
         "minicnn.utils",
         "minicnn.visualize",
     ],

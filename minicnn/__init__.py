@@ -21,6 +21,7 @@ from minicnn import (
     optimizers,
     regularizers,
     saving,
+    testing,
     utils,
     visualize,
 )
@@ -29,6 +30,7 @@ from minicnn.backend import floatx, get_device, set_device, set_floatx
 from minicnn.gradcheck import GradientError, GradReport, check_gradient, gradcheck
 from minicnn.layers import Input
 from minicnn.models import Model, Sequential
+from minicnn.selfcheck import gradcheck_all, scaled_error
 from minicnn.variable import Variable
 
 __version__ = "0.1.0"
@@ -52,6 +54,7 @@ __all__ = [
     "get_device",
     "grad",
     "gradcheck",
+    "gradcheck_all",
     "initializers",
     "layers",
     "losses",
@@ -62,8 +65,10 @@ __all__ = [
     "optimizers",
     "regularizers",
     "saving",
+    "scaled_error",
     "set_device",
     "set_floatx",
+    "testing",
     "utils",
     "visualize",
     "watch",

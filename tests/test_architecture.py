@@ -16,7 +16,7 @@ FLOORS = [  # from the cellar to the roof; modules of one line share a floor
     ["minicnn.autograd"],
     ["minicnn.variable"],
     ["minicnn.ops"],
-    ["minicnn.gradcheck", "minicnn.pairing"],
+    ["minicnn.gradcheck", "minicnn.pairing", "minicnn.testing"],
     ["minicnn.activations", "minicnn.initializers", "minicnn.regularizers"],
     ["minicnn.constraints"],
     ["minicnn.crossentropy"],
@@ -25,7 +25,7 @@ FLOORS = [  # from the cellar to the roof; modules of one line share a floor
     ["minicnn.visualize"],
     ["minicnn.callbacks"],
     ["minicnn.models", "minicnn.export"],
-    ["minicnn.saving"],
+    ["minicnn.saving", "minicnn.selfcheck"],
     ["minicnn"],  # the public names
     ["minicnn.cli", "minicnn.__main__"],
 ]

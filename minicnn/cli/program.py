@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from minicnn.cli import doctor, evaluate, predict, train, warmup
+from minicnn.cli import doctor, evaluate, gradcheck, predict, train, warmup
 from minicnn.cli.problems import UserError
 from minicnn.suggest import did_you_mean
 
@@ -17,6 +17,7 @@ COMMANDS = {
     "predict": predict,
     "doctor": doctor,
     "warmup": warmup,
+    "gradcheck": gradcheck,
 }
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130  # exit codes; 130 is what a shell makes of Ctrl-C
 

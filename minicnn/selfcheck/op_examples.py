@@ -4,63 +4,70 @@ The arrays keep off the kinks, where there is no derivative to compare with: no 
 equals for max. A new op needs one line here; the tests of minicnn fail as long as it has none.
 """
 
+from typing import Any
+
 import numpy as np
 
 from minicnn import ops
-from minicnn.autograd import grad
+from minicnn.autograd import Tensor, grad
+from minicnn.backend import Array
 
 LABELS = np.array([2, 0, 3])
 
 _rng = np.random.default_rng(0)
 
 
-def _normal(*shape):
+def _normal(*shape: int) -> Array:
     return _rng.normal(size=shape)
 
 
-def _positive(*shape):
+def _positive(*shape: int) -> Array:
     return 0.5 + _rng.random(shape)
 
 
-def _off_zero(*shape):
+def _off_zero(*shape: int) -> Array:
     return _positive(*shape) * _rng.choice([-1.0, 1.0], shape)
 
 
-def _distinct(*shape):
+def _distinct(*shape: int) -> Array:
     return _rng.permutation(np.prod(shape)).reshape(shape) / 10 + 0.05
 
 
-def _probabilities(*shape):
+def _probabilities(*shape: int) -> Array:
     p = _positive(*shape)
     return p / p.sum(axis=-1, keepdims=True)
 
 
-def _steepness_of_max_pool2d(x):
+def _steepness_of_max_pool2d(x: Tensor) -> Tensor:
     """A function of the gradient: only such a one differentiates the gradient's gradient."""
     (dx,) = grad(ops.sum(ops.max_pool2d(x) ** 3), [x], create_graph=True)
     return ops.square(dx)
 
 
-def _add_and_relu(x, y):
+def _add_and_relu(x: Tensor, y: Tensor) -> Tensor:
     return ops.add(x, y, activation="relu")
 
 
-def _used_twice(y):
+def _used_twice(y: Tensor) -> Tensor:
     """Two gradients come back to y."""
     return y * 2.0 + ops.square(y)
 
 
-def _end_of_block(x, gamma, beta, shortcut, activation=None):
+def _end_of_block(
+    x: Tensor, gamma: Tensor, beta: Tensor, shortcut: Tensor, activation: str | None = None
+) -> Tensor:
     y, _, _ = ops.batch_norm(x, gamma, beta, 0.1, activation, shortcut)
     return y
 
 
-def _batch_norm(x, gamma, beta, activation=None):
+def _batch_norm(
+    x: Tensor, gamma: Tensor, beta: Tensor, activation: str | None = None
+) -> Tensor:
     y, _, _ = ops.batch_norm(x, gamma, beta, epsilon=0.1, activation=activation)
     return y
 
 
-def _little_cnn(x, weight, bias, dense):
+def _little_cnn(x: Tensor, weight: Tensor, bias: Tensor, dense: Tensor) -> Tensor:
     y = ops.max_pool2d(ops.conv2d(x, weight, bias, padding="same", activation="relu"))
     return ops.softmax_cross_entropy(ops.reshape(y, (3, -1)) @ dense, LABELS)
 
