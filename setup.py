@@ -44,7 +44,11 @@ setup(
         "minicnn.visualize",
     ],
     package_dir={"minicnn": "minicnn", "minicnn.kernels": "kernels"},  # see minicnn/backend.py
-    package_data={"minicnn": ["py.typed"], "minicnn.kernels": ["*.cu"]},
+    package_data={
+        "minicnn": ["py.typed"],
+        "minicnn.gradcheck": ["report.html"],
+        "minicnn.kernels": ["*.cu"],
+    },
     entry_points={"console_scripts": ["minicnn = minicnn.cli:main"]},
     classifiers=[
         "Development Status :: 4 - Beta",

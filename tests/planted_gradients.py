@@ -74,7 +74,7 @@ def shifted(a, axis):
 
 
 def along(a, f):
-    """f along the first axis that has more than one place; `a` itself if there is none."""
+    """Apply f along the first axis that has more than one place; `a` itself if there is none."""
     axes = [k for k, n in enumerate(a.shape) if n > 1]
     return f(a, axes[0]) if axes else a
 
@@ -95,9 +95,9 @@ def transposed(a, _=None):
 
 
 def stale(dx, call):
-    before = call.memory.get("dx", dx)
-    call.memory["dx"] = dx
-    return before if before.shape == dx.shape else dx
+    before = call.memory.get(dx.shape, dx)
+    call.memory[dx.shape] = dx
+    return before
 
 
 def scribbled(dx, call):
@@ -116,7 +116,7 @@ def unwritten(dx, call):
     return wrong
 
 
-UPSTREAM = ("upstream ignored", "upstream misplaced", "linear", "upstream twice")
+UPSTREAM = ("averaged", "upstream ignored", "upstream misplaced", "linear", "upstream twice")
 PLACED = ("axes swapped", "moved", "misplaced", "upstream misplaced")
 PARTS = ("border", "missing sum", "mask", "some zero", "upstream misplaced", "moved")
 TERMS = ("term missing", "averaged", "upstream misplaced")
@@ -150,10 +150,12 @@ MISTAKES = {
     "transposed": Mistake(3, PLACED, transposed),
     "flipped": Mistake(3, PLACED, lambda dx, c: along_last(dx, np.flip)),
     "rolled": Mistake(3, PLACED, lambda dx, c: along(dx, lambda a, k: np.roll(a, 1, k))),
-    "channels permuted": Mistake(3, PLACED, lambda dx, c: along_last(dx, lambda a, k: np.roll(a, 1, k))),
+    "channels permuted": Mistake(
+        3, PLACED, lambda dx, c: along_last(dx, lambda a, k: np.roll(a, 1, k))
+    ),
     "upstream transposed": Mistake(3, (*PLACED, *UPSTREAM), None, transposed),
     "sum over the batch missing": Mistake(
-        4, PARTS, None, lambda dy, c: along(dy, lambda a, k: a - edge(a, k, 0))
+        4, (*PARTS, "zeros"), None, lambda dy, c: along(dy, lambda a, k: a - edge(a, k, 0))
     ),
     "broadcast not undone": Mistake(
         4, TERMS, lambda dx, c: along(dx, lambda a, k: a * 0 + a.mean(k, keepdims=True))
@@ -175,18 +177,20 @@ MISTAKES = {
         lambda dx, c: along(dx, lambda a, k: a - a.mean(k, keepdims=True)),
     ),
     "constant term too many": Mistake(
-        7, (*TERMS, "factor"), lambda dx, c: along_last(dx, lambda a, k: a + a.sum(k, keepdims=True))
+        7,
+        (*TERMS, "factor"),
+        lambda dx, c: along_last(dx, lambda a, k: a + a.sum(k, keepdims=True)),
     ),
     "times x": Mistake(
         7, ("multiplied", "factor along", "factor", "zeros"), lambda dx, c: dx * c.x
     ),
     "float32": Mistake(8, ("precision", "dtypes"), lambda dx, c: dx.astype(np.float32)),
-    "rounded": Mistake(
-        8, ("precision",), lambda dx, c: dx.astype(np.float16).astype(np.float64)
-    ),
+    "rounded": Mistake(8, ("precision",), lambda dx, c: dx.astype(np.float16).astype(np.float64)),
     "not a number": Mistake(8, ("not a number",), lambda dx, c: dx * np.nan),
     "stale": Mistake(9, ("repeatable",), stale, stateful=True),
-    "writes into an input": Mistake(9, ("inputs untouched", "repeatable"), scribbled, stateful=True),
+    "writes into an input": Mistake(
+        9, ("inputs untouched", "repeatable"), scribbled, stateful=True
+    ),
     "a cell unwritten": Mistake(9, ("repeatable",), unwritten, stateful=True),
 }
 
@@ -266,9 +270,12 @@ def hosts() -> dict[type[Op], tuple[str, int]]:
 
 
 def changes(name: str, arrays, op, k, mistake) -> bool:
-    """Whether the mistake changes the gradients of an example."""
+    """Whether the mistake changes the gradients of an example.
+
+    Those that come with time or chance count wherever the gradient plays a part at all.
+    """
     if mistake.stateful:
-        return True
+        return changes(name, arrays, op, k, MISTAKES["sign"])
     right = gradients(name, arrays)
     try:
         with planted(op, k, mistake), np.errstate(all="ignore"):

@@ -25,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where to compute; may be given several times (default: all there are)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of all random numbers (default: 0)")
-    parser.add_argument("--html", metavar="FILE", help="write the report of the first op that is wrong")
+    parser.add_argument(
+        "--html", metavar="FILE", help="write the report of the first op that is wrong"
+    )
 
 
 def run(settings: argparse.Namespace) -> int:

@@ -47,7 +47,10 @@ class Step:
     def is_wrong(self) -> bool:
         """Whether dx does not foretell how the output changes when the inputs move a little."""
         rng = np.random.default_rng(0)
-        vs = [random_signed(rng, a.shape) if k in self.wrt else None for k, a in enumerate(self.arrays)]
+        vs = [
+            random_signed(rng, a.shape) if k in self.wrt else None
+            for k, a in enumerate(self.arrays)
+        ]
         claimed = 0.0
         for v, dx in zip(vs, self.dxs, strict=False):
             claimed += float((v * dx).sum()) if v is not None and dx is not None else 0.0
@@ -56,9 +59,7 @@ class Step:
 
     def _gap(self, vs: list[Array | None], claimed: float, h: float) -> float:
         def moved(step: float) -> Array:
-            given = [
-                a if v is None else a + step * v for a, v in zip(self.arrays, vs, strict=True)
-            ]
+            given = [a if v is None else a + step * v for a, v in zip(self.arrays, vs, strict=True)]
             return self.fresh().forward(*given).astype(np.float64)
 
         slope = self.dy * (moved(h) - moved(-h)) / (2 * h)

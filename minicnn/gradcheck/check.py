@@ -11,12 +11,13 @@ import numpy as np
 from minicnn.autograd import Tensor, grad
 from minicnn.backend import Array
 from minicnn.gradcheck.blame import Step, guilty, source_of, steps_of
-from minicnn.gradcheck.diagnosis import MOST_SLOPES, Suspect, diagnose
+from minicnn.gradcheck.diagnosis import diagnose
 from minicnn.gradcheck.kinks import KINK_WRONG, PASS, STEPS, Slopes, judge, slopes
 from minicnn.gradcheck.numeric import Stencil, sample, step_at, unit
 from minicnn.gradcheck.point import Function, Point, flat, random_signed
 from minicnn.gradcheck.report import Element, GradientError, GradReport, InputReport
 from minicnn.gradcheck.structure import Bench, failures
+from minicnn.gradcheck.suspect import MOST_SLOPES, Suspect
 
 KINKS = ("classify", "fail", "skip")
 SMALL = 1e-9  # an absolute difference that passes
@@ -229,7 +230,9 @@ class _Checker:
             scale = max(np.abs(claimed).max(initial=0), np.abs(found[draw]).max(initial=0))
             failed = ~_agree(claimed, found[draw], scale, self.tol, noise[draw])
             for k in np.flatnonzero(failed):
-                self._look_closer(report, i, indices[k], g, float(claimed[k]), scale, here, draw)
+                self._look_closer(
+                    report, i, indices[int(k)], g, float(claimed[k]), scale, here, draw
+                )
         return report
 
     def _look_closer(
@@ -307,13 +310,15 @@ class _Checker:
             return []
         i, found = self.point.wrt[wrong], self.report.inputs[wrong]
         here, g, x = self.point.values(), flat(self.upstream[0]), self.point.array(i)
-        indices = [tuple(int(k) for k in index) for index in np.argwhere(found.checked)[:8]]
+        worst = np.argwhere(found.verdicts == found.verdicts.max(initial=0))[:8]
+        indices = [tuple(int(k) for k in index) for index in worst]
         scale = float(np.abs(found.backward).max(initial=0)) or 1.0
         rows = []
         for h in 10.0 ** -np.arange(1, 11):
+            stencils = [Stencil(self.point, i, unit(x.shape, k), h, here) for k in indices]
             gaps = [
-                abs(found.backward[index] - g @ Stencil(self.point, i, unit(x.shape, index), h, here).central)
-                for index in indices
+                abs(found.backward[k] - g @ stencil.central)
+                for k, stencil in zip(indices, stencils, strict=True)
             ]
             rows.append((float(h), float(max(gaps, default=0.0)) / scale))
         return rows
@@ -355,7 +360,9 @@ class _Checker:
         checker = _Checker(second, self.report, self.h, self.tol, self.max_checks, self.kinks, 1)
         try:
             run = second.run()
-            checker.upstream = upstream_gradients([y.shape for y in run.outputs], "random", self.rng)
+            checker.upstream = upstream_gradients(
+                [y.shape for y in run.outputs], "random", self.rng
+            )
             claims = [run.gradients(g) for g in checker.upstream]
         except Exception as error:
             self.report.structural["order 2"] = f"{type(error).__name__}: {error}"
@@ -368,7 +375,9 @@ class _Checker:
         if not all(c.ok for c in compared):
             self.report.structural["order 2"] = "the gradient of the gradient is wrong; see above"
             self.report.cause = "order 2"
-            self.report.hints.append("right once, wrong the second time: is something in backward treated as a constant?")
+            self.report.hints.append(
+                "right once, wrong the second time: is something in backward taken for a constant?"
+            )
 
 
 def _agree(claimed: Array, found: Array, scale: float, tol: float, noise: Array) -> Array:
@@ -383,6 +392,4 @@ def _agree(claimed: Array, found: Array, scale: float, tol: float, noise: Array)
 
 def _is_nothing(report: InputReport) -> bool:
     numeric = report.numeric[report.checked]
-    return bool(
-        np.all(np.abs(numeric) < 1e-8) and np.all(np.abs(report.backward) < 1e-8)
-    )
+    return bool(np.all(np.abs(numeric) < 1e-8) and np.all(np.abs(report.backward) < 1e-8))

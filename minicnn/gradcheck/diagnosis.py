@@ -12,64 +12,8 @@ import numpy as np
 
 from minicnn.backend import Array
 from minicnn.gradcheck.numeric import jacobian
-from minicnn.gradcheck.point import Point, flat
-
-FITS = 2e-5  # relative to the largest; finite differences are better than that
-MOST_SLOPES = 4_000_000  # numbers in a Jacobian that is worked out for a diagnosis
-
-
-class Suspect:
-    """One wrong gradient with all that is known about it.
-
-    Attributes:
-        wrong: what backward returned, one array for each of two upstream gradients.
-        right: what finite differences say.
-        slopes: of each output by each element, (elements, outputs).
-        upstream: the two upstream gradients, each a vector of all outputs.
-    """
-
-    def __init__(self, point: Point, i: int, upstream: Sequence[list[Array]], h: float) -> None:
-        self.point, self.i, self.x = point, i, point.array(i)
-        run = point.run()
-        self.outputs = [y.data for y in run.outputs]
-        place = point.wrt.index(i)
-        claims = [run.gradients(g) for g in upstream]
-        self.wrong = [c[place] for c in claims]
-        self.wrong_of_all = claims
-        self.upstream = [flat(g) for g in upstream]
-        self.slopes = jacobian(point, i, list(np.ndindex(self.x.shape)), h)
-        self.right = [self.answer(g) for g in self.upstream]
-
-    def answer(self, g: Array) -> Array:
-        """The right gradient for another upstream gradient."""
-        return (self.slopes @ g).reshape(self.x.shape)
-
-    def is_made_by(self, change: Callable[[Array], Array]) -> bool:
-        """Whether `change` turns the right gradients into the wrong ones."""
-        pairs = zip(self.wrong, self.right, strict=True)
-        return all(close(wrong, change(right)) for wrong, right in pairs)
-
-    def is_for(self, change: Callable[[Array], Array]) -> bool:
-        """Whether the wrong gradients would be right for upstream gradients changed by `change`."""
-        pairs = zip(self.wrong, self.upstream, strict=True)
-        return all(close(wrong, self.answer(change(g))) for wrong, g in pairs)
-
-    @property
-    def wrong_places(self) -> Array:
-        """The mask of the elements that differ."""
-        scale = max(float(np.abs(a).max(initial=0)) for a in [*self.right, *self.wrong])
-        return np.any(
-            [np.abs(w - r) > FITS * scale for w, r in zip(self.wrong, self.right, strict=True)],
-            axis=0,
-        )
-
-
-def close(a: Array, b: Array) -> bool:
-    """Whether two gradients are the same, as far as finite differences tell."""
-    if a.shape != b.shape:
-        return False
-    scale = max(float(np.abs(a).max(initial=0)), float(np.abs(b).max(initial=0)))
-    return bool(np.all(np.abs(a - b) <= FITS * scale + 1e-9))
+from minicnn.gradcheck.suspect import Suspect, close
+from minicnn.gradcheck.upstream import alone, changes_of_upstream, on
 
 
 def diagnose(suspect: Suspect) -> list[tuple[str, str]]:
@@ -88,19 +32,23 @@ def _guesses(suspect: Suspect) -> Iterator[tuple[str, str]]:
 
 
 def not_a_number(s: Suspect) -> str:
+    """Some elements are NaN or infinite."""
     bad = sum(int((~np.isfinite(w)).sum()) for w in s.wrong[:1])
     return f"{bad} elements are NaN or infinite" if bad else ""
 
 
 def zeros(s: Suspect) -> str:
+    """Nothing flows back at all."""
     return "all zeros: nothing flows back" if not any(np.any(w) for w in s.wrong) else ""
 
 
 def sign(s: Suspect) -> str:
+    """The gradient times -1."""
     return "the sign is wrong: it is minus the gradient" if s.is_made_by(np.negative) else ""
 
 
 def factor(s: Suspect) -> str:
+    """The gradient times a number, which may be a size that is known."""
     right, wrong = np.array(s.right).ravel(), np.array(s.wrong).ravel()
     c = float(wrong @ right / (right @ right)) if right @ right else 0.0
     if abs(c) < 1e-3 or abs(c - 1) < 1e-5 or not s.is_made_by(lambda r: c * r):
@@ -127,6 +75,7 @@ def _named_factor(c: float, s: Suspect) -> str:
 
 
 def precision(s: Suspect) -> str:
+    """The first digits are right, the others are not."""
     wrong, right = np.array(s.wrong), np.array(s.right)
     if not np.all(np.abs(wrong - right) <= 1e-3 * np.abs(right) + 1e-9):
         return ""
@@ -135,6 +84,7 @@ def precision(s: Suspect) -> str:
 
 
 def other_input(s: Suspect) -> str:
+    """Two gradients were returned in the wrong order, or one of them twice."""
     for place, other in enumerate(s.point.wrt):
         if other == s.i or s.point.array(other).shape != s.x.shape:
             continue
@@ -148,6 +98,7 @@ def other_input(s: Suspect) -> str:
 
 
 def upstream_ignored(s: Suspect) -> str:
+    """The result is the same for every upstream gradient."""
     if close(*s.wrong) and not close(*s.right):
         ones = " (right for all ones)" if s.is_for(np.ones_like) else ""
         return f"the upstream gradient is not used: it is the same for every one{ones}"
@@ -155,71 +106,23 @@ def upstream_ignored(s: Suspect) -> str:
 
 
 def upstream_twice(s: Suspect) -> str:
+    """It would be right for the squares of the upstream gradient."""
     if s.is_for(np.square):
         return "the upstream gradient is squared before it is used"
     return ""
 
 
-def _upstream_changes(s: Suspect) -> Iterator[tuple[str, Callable[[Array], Array]]]:
-    """Ways to spoil the upstream gradient of a function with one output."""
-    shape = s.outputs[0].shape
-    yield "averaged over all outputs", lambda g: np.full_like(g, g.mean())
-    yield "sorted", np.sort
-    yield "reversed", lambda g: g[::-1]
-    for axis, n in enumerate(shape):
-        if n == 1:
-            continue
-        yield f"averaged along axis {axis}", _on(shape, _averaged(axis))
-        yield f"flipped along axis {axis}", _on(shape, lambda g, a=axis: np.flip(g, a))
-        for by in (1, -1):
-            shifted = _on(shape, lambda g, a=axis, b=by: np.roll(g, b, a))
-            yield f"shifted by {by} along axis {axis}", shifted
-        for k in (0, n - 1):
-            only = f"taken from place {k} of axis {axis} for all places"
-            yield only, _on(shape, _repeated(axis, k))
-            yield f"used at place {k} of axis {axis} only", _on(shape, _alone(axis, k))
-            yield f"not used at place {k} of axis {axis}", _on(shape, _without(axis, k))
-    for axes in itertools.permutations(range(len(shape))):
-        if list(axes) != sorted(axes) and len(shape) <= 4:
-            spoilt = _on(shape, lambda g, p=axes: np.transpose(g, p).reshape(g.shape))
-            yield f"transposed by {axes}", spoilt
-
-
-def _on(shape: tuple[int, ...], change: Callable[[Array], Array]) -> Callable[[Array], Array]:
-    return lambda g: change(g.reshape(shape)).ravel()
-
-
-def _averaged(axis: int) -> Callable[[Array], Array]:
-    return lambda g: np.broadcast_to(g.mean(axis, keepdims=True), g.shape)
-
-
-def _repeated(axis: int, k: int) -> Callable[[Array], Array]:
-    return lambda g: np.broadcast_to(np.take(g, [k], axis), g.shape)
-
-
-def _alone(axis: int, k: int) -> Callable[[Array], Array]:
-    return lambda g: np.where(_at(g.shape, axis, k), g, 0)
-
-
-def _without(axis: int, k: int) -> Callable[[Array], Array]:
-    return lambda g: np.where(_at(g.shape, axis, k), 0, g)
-
-
-def _at(shape: tuple[int, ...], axis: int, k: int) -> Array:
-    """The mask of place k along an axis."""
-    along = np.arange(shape[axis]) == k
-    return np.broadcast_to(along.reshape([-1 if a == axis else 1 for a in range(len(shape))]), shape)
-
-
 def upstream_misplaced(s: Suspect) -> str:
+    """It would be right for the upstream gradient in another order, or for a part of it."""
     if len(s.outputs) == 1 and s.outputs[0].size > 1:
-        for name, change in _upstream_changes(s):
+        for name, change in changes_of_upstream(s):
             if not close(change(s.upstream[0]), s.upstream[0]) and s.is_for(change):
                 return f"the upstream gradient is {name}"
     return ""
 
 
 def axes_swapped(s: Suspect) -> str:
+    """The right numbers, along other axes."""
     for axes in itertools.permutations(range(s.x.ndim)) if s.x.ndim <= 5 else ():
         if list(axes) == sorted(axes):
             continue
@@ -231,6 +134,7 @@ def axes_swapped(s: Suspect) -> str:
 
 
 def moved(s: Suspect) -> str:
+    """The right numbers, flipped or shifted along an axis."""
     axes = [a for a, n in enumerate(s.x.shape) if n > 1]
     for count in range(1, len(axes) + 1):
         for some in itertools.combinations(axes, count):
@@ -255,14 +159,18 @@ def _axes(axes: Sequence[int]) -> str:
 
 
 def averaged(s: Suspect) -> str:
+    """Along some axes there is one number, the mean or the sum of those that should be there."""
     axes = [a for a, n in enumerate(s.x.shape) if n > 1]
     for count in range(1, len(axes) + 1):
         for some in itertools.combinations(axes, count):
             for name, spread in (("averaged", np.mean), ("summed", np.sum)):
-                change = lambda r, f=spread, a=some: np.broadcast_to(f(r, a, keepdims=True), r.shape)  # noqa: E731
-                if s.is_made_by(change):
+                if s.is_made_by(_spread(spread, some)):
                     return f"it is {name} along {_axes(some)}: an axis that should be kept?"
     return ""
+
+
+def _spread(mean: Callable[..., Array], axes: tuple[int, ...]) -> Callable[[Array], Array]:
+    return lambda r: np.broadcast_to(mean(r, axes, keepdims=True), r.shape)
 
 
 def term_missing(s: Suspect) -> str:
@@ -285,7 +193,7 @@ def term_missing(s: Suspect) -> str:
                 number = int(np.prod([s.x.shape[a] for a in some]))
                 if number > 2 and all(_is_line_of(g, base, some) for g in gaps):
                     return (
-                        f"along {_axes(some)} the difference is a number plus a multiple of {name}: "
+                        f"along {_axes(some)} it is off by a number plus a multiple of {name}: "
                         f"a term with the sum of their product, as in a variance, is missing?"
                     )
     return ""
@@ -307,29 +215,37 @@ def missing_sum(s: Suspect) -> str:
     shape = s.outputs[0].shape
     for axis, n in enumerate(shape):
         for k in (0, n - 1) if n > 1 else ():
-            if s.is_for(_on(shape, _alone(axis, k))):
+            if s.is_for(on(shape, alone(axis, k))):
                 return f"only place {k} of axis {axis} is counted: a sum over that axis is missing"
     return ""
 
 
 def only_border(s: Suspect) -> str:
+    """All is right but for the first or the last places along an axis."""
     bad = s.wrong_places
     if not bad.any() or bad.all():
         return ""
     sides = []
     for axis, n in enumerate(s.x.shape):
         places = np.flatnonzero(bad.any(axis=tuple(a for a in range(bad.ndim) if a != axis)))
-        if n > 2 and (places.max() < (n + 1) // 2 - (n == 3) or places.min() >= n - n // 2 + (n == 3)):
+        if n > 2 and (
+            places.max() < (n + 1) // 2 - (n == 3) or places.min() >= n - n // 2 + (n == 3)
+        ):
             side = "first" if places.max() < n // 2 + (n == 3) and places.min() == 0 else "last"
             width = places.max() + 1 if side == "first" else n - places.min()
             sides.append(f"the {side} {width} of axis {axis}")
         elif n == 2 and len(places) == 1:
             sides.append(f"place {places[0]} of axis {axis}")
     zero = " (they are 0)" if not any(w[bad].any() for w in s.wrong) else ""
-    return f"only {' and '.join(sides)} differ{zero}: padding, cropping or a last row?" if sides else ""
+    return (
+        f"only {' and '.join(sides)} differ{zero}: padding, cropping or a last row?"
+        if sides
+        else ""
+    )
 
 
 def only_where(s: Suspect) -> str:
+    """All is right but for elements of one sign, for zeros, or for equals."""
     bad = s.wrong_places
     if not bad.any() or bad.all():
         return ""
@@ -361,18 +277,24 @@ def multiplied(s: Suspect) -> str:
 
 
 def factor_along(s: Suspect) -> str:
+    """The quotient is the same for every upstream gradient, but not everywhere."""
     ratio = s.wrong[0] / s.right[0]
     other = s.wrong[1] / s.right[1]
     if s.x.size < 3 or not np.all(np.isfinite(ratio)) or not close(ratio, other):
         return ""
     for axis, n in enumerate(s.x.shape):
         rest = tuple(a for a in range(s.x.ndim) if a != axis)
-        if n > 1 and rest and close(ratio, np.broadcast_to(ratio.mean(rest, keepdims=True), ratio.shape)):
+        if (
+            n > 1
+            and rest
+            and close(ratio, np.broadcast_to(ratio.mean(rest, keepdims=True), ratio.shape))
+        ):
             return f"a factor that depends on the place along axis {axis} only"
     return "each element has a wrong factor of its own, the same for every upstream gradient"
 
 
 def misplaced(s: Suspect) -> str:
+    """Sorted by size, the numbers are right."""
     pairs = list(zip(s.wrong, s.right, strict=True))
     if all(close(np.sort(w, axis=None), np.sort(r, axis=None)) for w, r in pairs):
         return "the right numbers in the wrong places"
@@ -380,13 +302,16 @@ def misplaced(s: Suspect) -> str:
 
 
 def some_zero(s: Suspect) -> str:
+    """All that is wrong is 0."""
     bad = s.wrong_places
     if bad.any() and not bad.all() and not any(w[bad].any() for w in s.wrong):
-        return f"{int(bad.sum())} of {bad.size} elements are 0 and should not be: a mask, or a part that is left out?"
+        count = f"{int(bad.sum())} of {bad.size} elements"
+        return f"{count} are 0 and should not be: a mask, or a part that is left out?"
     return ""
 
 
 def added(s: Suspect) -> str:
+    """The difference is the same for every upstream gradient."""
     gaps = [w - r for w, r in zip(s.wrong, s.right, strict=True)]
     return "the same is added whatever the upstream gradient is" if close(*gaps) else ""
 
@@ -405,9 +330,9 @@ GUESSES: dict[str, Callable[[Suspect], str]] = {
     "axes swapped": axes_swapped,
     "moved": moved,
     "averaged": averaged,
-    "border": only_border,
     "missing sum": missing_sum,
     "upstream misplaced": upstream_misplaced,
+    "border": only_border,
     "term missing": term_missing,
     "mask": only_where,
     "added": added,

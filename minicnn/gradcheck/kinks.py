@@ -19,7 +19,7 @@ class Slopes:
     """The slopes of the weighted outputs along one direction, at one step.
 
     Each output may have a kink of its own, and its gradient may choose any slope between its two.
-    So what may come out lies between `low` and `high`, which add up the smaller and the larger ends.
+    So what may come out lies between `low` and `high`, which add up the smaller and larger ends.
     """
 
     h: float

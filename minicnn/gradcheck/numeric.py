@@ -50,9 +50,7 @@ def jacobian(point: Point, i: int, indices: list[tuple[int, ...]], h: float) -> 
     return np.array(rows).reshape(len(indices), here.size)
 
 
-def sample(
-    shape: tuple[int, ...], most: int, rng: np.random.Generator
-) -> list[tuple[int, ...]]:
+def sample(shape: tuple[int, ...], most: int, rng: np.random.Generator) -> list[tuple[int, ...]]:
     """Choose elements of an array: all, or some of each kind of place where mistakes hide.
 
     The corners, the edges, the first and the last channel, and the rest at random.

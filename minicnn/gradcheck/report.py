@@ -207,7 +207,9 @@ def _lines(report: GradReport) -> list[str]:
     if report.source and not report.ok:
         lines.append(f" backward code: {report.source}")
     if not report.ok and report.inputs:
-        lines.append(" largest error: below 1e-7 very good; to 1e-4 at kinks only; above 1e-2 wrong")
+        lines.append(
+            " largest error: below 1e-7 very good; to 1e-4 at kinks only; above 1e-2 wrong"
+        )
         lines.append(" pictures: report.to_html('check.html')")
     lines.append(f" {'All is well.' if report.ok else 'WRONG.'}")
     return lines
@@ -243,8 +245,9 @@ def _table(inputs: list[InputReport]) -> list[str]:
 def _worst(name: str, element: Element) -> str:
     small = element.slopes[2]
     kink = "kink" if element.verdict == KINK_WRONG else "no kink"
-    place = "".join(f"[{', '.join(map(str, element.index))}]" if element.index else "")
+    place = f"[{', '.join(map(str, element.index))}]" if element.index else ""
+    values = f"backward {element.backward:.6g}   numeric {element.numeric:.6g}"
     return (
-        f" worst: {name}{place}   backward {element.backward:.6g}   numeric {element.numeric:.6g}   "
+        f" worst: {name}{place}   {values}   "
         f"left {small.left:.6g}   right {small.right:.6g}   ({kink})"
     )

@@ -132,7 +132,9 @@ def repeatable(bench: Bench) -> str:
         return "two runs of backward on the same graph differ"
     rng = np.random.default_rng(0)
     point = bench.point
-    others = {i: rng.permuted(point.array(i).ravel()).reshape(point.array(i).shape) for i in point.wrt}
+    others = {
+        i: rng.permuted(point.array(i).ravel()).reshape(point.array(i).shape) for i in point.wrt
+    }
     point.run(others).gradients(bench.other_g)
     run = point.run()
     _litter([x.shape for x in run.leaves] + [y.shape for y in run.outputs])

@@ -246,5 +246,3 @@ def _results(function: Any, inputs: list[Tensor], dtype: Any) -> list[Array]:
     seed = Tensor(g) if isinstance(y.data, np.ndarray) else Tensor(g).to("gpu")
     dxs = grad(y, leaves, seed)
     return [t.numpy().astype(np.float64) for t in (y, *dxs)]
-
-

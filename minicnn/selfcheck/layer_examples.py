@@ -20,7 +20,11 @@ class LayerExample(NamedTuple):
 
 
 def _layer(
-    kind: type[Layer], *arguments: Any, on: tuple[int, ...] = IMAGES, training: bool = False, **keywords: Any
+    kind: type[Layer],
+    *arguments: Any,
+    on: tuple[int, ...] = IMAGES,
+    training: bool = False,
+    **keywords: Any,
 ) -> LayerExample:
     return LayerExample(lambda: kind(*arguments, **keywords), (on,), training)
 
@@ -67,7 +71,9 @@ LAYER_EXAMPLES: dict[str, LayerExample] = {
     "RandomBrightness": _layer(
         layers.RandomBrightness, 0.2, value_range=(-9, 9), seed=1, training=True
     ),
-    "RandomContrast": _layer(layers.RandomContrast, 0.2, seed=1, value_range=(-9, 9), training=True),
+    "RandomContrast": _layer(
+        layers.RandomContrast, 0.2, seed=1, value_range=(-9, 9), training=True
+    ),
     "RandomCrop": _layer(layers.RandomCrop, 3, 4, seed=1, training=True),
     "RandomFlip": _layer(layers.RandomFlip, seed=1, training=True),
     "RandomRotation": _layer(layers.RandomRotation, 0.2, seed=1, training=True),

@@ -60,9 +60,7 @@ def _end_of_block(
     return y
 
 
-def _batch_norm(
-    x: Tensor, gamma: Tensor, beta: Tensor, activation: str | None = None
-) -> Tensor:
+def _batch_norm(x: Tensor, gamma: Tensor, beta: Tensor, activation: str | None = None) -> Tensor:
     y, _, _ = ops.batch_norm(x, gamma, beta, epsilon=0.1, activation=activation)
     return y
 
@@ -78,7 +76,7 @@ SOFT_LABELS = _probabilities(3, 4)
 TRANSFORMS = _normal(2, 6)
 WEIGHTS = _positive(3, 4)  # rows that do not add up to 1
 
-OP_EXAMPLES: dict[str, Any] = {
+OP_EXAMPLES: dict[str, tuple[Any, ...]] = {
     # arithmetic
     "add": (ops.add, _normal(2, 3), _normal(3)),
     "add, a number": (lambda x: 2 + x, _normal(4)),
@@ -305,14 +303,16 @@ OP_EXAMPLES: dict[str, Any] = {
     ),
     "batch_norm, shortcut": (_end_of_block, _normal(3, 2, 5), *[_normal(5)] * 2, _normal(3, 2, 5)),
     "batch_norm, shortcut, relu": (
-        lambda *inputs: _end_of_block(*inputs, activation="relu"),
+        lambda x, gamma, beta, shortcut: _end_of_block(x, gamma, beta, shortcut, "relu"),
         _normal(3, 2, 2, 5),
         _normal(5),
         _normal(5),
         _normal(3, 2, 2, 5),
     ),
     "batch_norm, shortcut, relu, used twice": (
-        lambda *inputs: _used_twice(_end_of_block(*inputs, activation="relu")),
+        lambda x, gamma, beta, shortcut: _used_twice(
+            _end_of_block(x, gamma, beta, shortcut, "relu")
+        ),
         _normal(3, 2, 2, 5),
         _normal(5),
         _normal(5),
@@ -327,7 +327,9 @@ OP_EXAMPLES: dict[str, Any] = {
         _normal(5),
     ),
     "normalize, relu": (
-        lambda x, *channels: ops.normalize(x, *channels, activation="relu"),
+        lambda x, mean, spread, gamma, beta: ops.normalize(
+            x, mean, spread, gamma, beta, activation="relu"
+        ),
         _normal(2, 3, 5),
         _normal(5),
         _positive(5),
@@ -335,7 +337,9 @@ OP_EXAMPLES: dict[str, Any] = {
         _normal(5),
     ),
     "normalize, shortcut, relu": (
-        lambda x, *others: ops.normalize(x, *others[:4], activation="relu", shortcut=others[4]),
+        lambda x, mean, spread, gamma, beta, shortcut: ops.normalize(
+            x, mean, spread, gamma, beta, activation="relu", shortcut=shortcut
+        ),
         _normal(2, 3, 5),
         _normal(5),
         _positive(5),
