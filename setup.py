@@ -33,6 +33,7 @@ setup(
         "minicnn.cli",
         "minicnn.datasets",
         "minicnn.export",
+        "minicnn.gradcheck",
         "minicnn.kernels",
         "minicnn.layers",
         "minicnn.losses",
@@ -40,11 +41,16 @@ setup(
         "minicnn.models",
         "minicnn.ops",
         "minicnn.optimizers",
+        "minicnn.selfcheck",
         "minicnn.utils",
         "minicnn.visualize",
     ],
     package_dir={"minicnn": "minicnn", "minicnn.kernels": "kernels"},  # see minicnn/backend.py
-    package_data={"minicnn": ["py.typed"], "minicnn.kernels": ["*.cu"]},
+    package_data={
+        "minicnn": ["py.typed"],
+        "minicnn.gradcheck": ["report.html"],
+        "minicnn.kernels": ["*.cu"],
+    },
     entry_points={"console_scripts": ["minicnn = minicnn.cli:main"]},
     classifiers=[
         "Development Status :: 4 - Beta",

@@ -22,6 +22,7 @@ from minicnn import (
     optimizers,
     regularizers,
     saving,
+    testing,
     utils,
     visualize,
 )
@@ -35,24 +36,70 @@ from minicnn.autograd import (
     no_grad,
     watch,
 )
-from minicnn.backend import floatx, get_device, set_device, set_floatx
-from minicnn.calculus import hessian, hvp, jacobian, jvp, vjp
-from minicnn.checkpointing import checkpoint
-from minicnn.gradcheck import check_gradient
-from minicnn.initializers import Initializer
-from minicnn.layers import Input, Layer
-from minicnn.losses import Loss
-from minicnn.metrics import Metric
-from minicnn.models import Model, Sequential
-from minicnn.optimizers import Optimizer
-from minicnn.regularizers import Regularizer
-from minicnn.source_code import source
-from minicnn.tracing import trace
-from minicnn.variable import Variable
+from minicnn.backend import (
+    floatx,
+    get_device,
+    set_device,
+    set_floatx,
+)
+from minicnn.calculus import (
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    vjp,
+)
+from minicnn.checkpointing import (
+    checkpoint,
+)
+from minicnn.gradcheck import (
+    GradientError,
+    GradReport,
+    check_gradient,
+    gradcheck,
+)
+from minicnn.initializers import (
+    Initializer,
+)
+from minicnn.layers import (
+    Input,
+    Layer,
+)
+from minicnn.losses import (
+    Loss,
+)
+from minicnn.metrics import (
+    Metric,
+)
+from minicnn.models import (
+    Model,
+    Sequential,
+)
+from minicnn.optimizers import (
+    Optimizer,
+)
+from minicnn.regularizers import (
+    Regularizer,
+)
+from minicnn.selfcheck import (
+    gradcheck_all,
+    scaled_error,
+)
+from minicnn.source_code import (
+    source,
+)
+from minicnn.tracing import (
+    trace,
+)
+from minicnn.variable import (
+    Variable,
+)
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "GradReport",
+    "GradientError",
     "Initializer",
     "Input",
     "Layer",
@@ -77,6 +124,8 @@ __all__ = [
     "floatx",
     "get_device",
     "grad",
+    "gradcheck",
+    "gradcheck_all",
     "hessian",
     "hvp",
     "initializers",
@@ -92,9 +141,11 @@ __all__ = [
     "optimizers",
     "regularizers",
     "saving",
+    "scaled_error",
     "set_device",
     "set_floatx",
     "source",
+    "testing",
     "trace",
     "utils",
     "visualize",

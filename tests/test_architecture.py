@@ -20,6 +20,7 @@ FLOORS = [  # from the cellar to the roof; modules of one line share a floor
     [
         "minicnn.gradcheck",
         "minicnn.pairing",
+        "minicnn.testing",
         "minicnn.calculus",
         "minicnn.checkpointing",
         "minicnn.source_code",
@@ -32,7 +33,7 @@ FLOORS = [  # from the cellar to the roof; modules of one line share a floor
     ["minicnn.visualize", "minicnn.tracing"],
     ["minicnn.callbacks"],
     ["minicnn.models", "minicnn.export"],
-    ["minicnn.saving"],
+    ["minicnn.saving", "minicnn.selfcheck"],
     ["minicnn"],  # the public names
     ["minicnn.cli", "minicnn.__main__"],
 ]

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from minicnn.cli import doctor, evaluate, predict, source, train, warmup
+from minicnn.cli import doctor, evaluate, gradcheck, predict, source, train, warmup
 from minicnn.cli.problems import UserError
 from minicnn.suggest import did_you_mean
 
@@ -18,6 +18,7 @@ COMMANDS = {
     "doctor": doctor,
     "source": source,
     "warmup": warmup,
+    "gradcheck": gradcheck,
 }
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130  # exit codes; 130 is what a shell makes of Ctrl-C
 

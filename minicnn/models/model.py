@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from minicnn.gradcheck.report import GradReport
 from minicnn.layers import Layer
 from minicnn.layers.calling import only_one, placeholders
 from minicnn.layers.configs import from_arguments
@@ -329,6 +330,45 @@ class Model(Inspectable):
         )
 
     @hints_at_misspelt_keywords
+    def gradcheck(
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any = None,
+        per_param: int = 20,
+        order: int = 1,
+        seed: int = 0,
+        raise_on_fail: bool = True,
+    ) -> GradReport:
+        """Compare the gradients of the loss for all weights with finite differences.
+
+        A copy of the model computes in float64, in training mode, with one mask for each dropout
+        layer and the statistics of this batch; the model itself stays as it is. See
+        minicnn.gradcheck for the method.
+
+        Args:
+            x: the inputs of one small batch.
+            y: its labels.
+            sample_weight: how much each sample counts in the loss.
+            per_param: how many elements of each weight are compared.
+            order: 2 checks the gradient of the gradient as well.
+            seed: decides which elements.
+            raise_on_fail: whether a wrong gradient is an error.
+
+        Returns:
+            A GradReport, which is true if all is well.
+
+        Raises:
+            GradientError: an AssertionError: a gradient is wrong; its text is the report.
+            ValueError: the model is not compiled, or x and y do not fit.
+        """
+        from minicnn.models.gradient_check import check_model
+
+        self._compiled("gradcheck")
+        batch = self._ready_batch(x, y, sample_weight, "gradcheck", labels=True)
+        settings = {"order": order, "seed": seed, "raise_on_fail": raise_on_fail}
+        return check_model(self, batch, per_param, **settings)
+
     def save(
         self,
         filepath: str | os.PathLike[str],

@@ -1,4 +1,4 @@
-"""Compare gradients with finite differences: the test for every op, also for a student's own."""
+"""The quick check: one number per input, to any order, along random directions."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
@@ -8,6 +8,7 @@ import numpy as np
 from minicnn import ops
 from minicnn.autograd import Tensor, grad
 from minicnn.backend import Array
+from minicnn.gradcheck.point import random_signed
 
 Function: TypeAlias = Callable[..., Tensor]
 
@@ -21,6 +22,9 @@ def check_gradient(
     tolerance: float = 1e-6,
 ) -> None:
     """Raise an error unless `function` has the right derivatives at `arrays`, up to an order.
+
+    This is the quick check, for tests that run often; gradcheck looks at single elements, knows
+    kinks, and says what is wrong.
 
     Its outputs get random weights u, and one input after the other moves in a random direction v.
     Then the number
@@ -51,8 +55,8 @@ def check_gradient(
         raise TypeError(f"check_gradient: wants float64 arrays, but got {dtypes}.")
     rng = np.random.default_rng(seed)
     for k in range(1, order + 1):
-        u = _random(rng, _at(arrays, function).shape)
-        vs = [_random(rng, a.shape) for a in arrays]
+        u = random_signed(rng, _at(arrays, function).shape)
+        vs = [random_signed(rng, a.shape) for a in arrays]
         for i, v in enumerate(vs):
             by_grad = _at(arrays, _slope(function, u, {i: v})).item()
             by_differences = _difference_quotient(function, u, arrays, i, step * v) / step
@@ -62,11 +66,6 @@ def check_gradient(
                     f"grad(), but {by_differences:.10g} by finite differences."
                 )
         function = _slope(function, u, dict(enumerate(vs)))
-
-
-def _random(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Numbers of both signs and different sizes, none of them near 0."""
-    return rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape)
 
 
 def _at(arrays: Sequence[Array], function: Function) -> Tensor:

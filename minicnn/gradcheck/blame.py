@@ -1,0 +1,106 @@
+"""Which op is to blame: each op that went backward is compared with its own forward, alone."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minicnn.autograd import Op, Tensor, Watcher, watch
+from minicnn.backend import Array
+from minicnn.gradcheck.point import Point, Run, random_signed
+
+ENGINES_OWN = ("inputs", "_held", "_output")  # attributes that belong to one call of an op
+
+
+class Step:
+    """One op of a graph with what it was given: it can be run again, alone.
+
+    Args:
+        op: it has gone forward and backward.
+        dy: the gradient for its output.
+        dxs: what its backward made of that.
+    """
+
+    def __init__(self, op: Op, dy: Array, dxs: Sequence[Any]) -> None:
+        self.kind = type(op)
+        self.settings = {k: v for k, v in vars(op).items() if k not in ENGINES_OWN}
+        self.arrays = [x.data for x in op.inputs]
+        self.wrt = [k for k, x in enumerate(op.inputs) if x.requires_grad]
+        self.dy, self.dxs = dy, [dx.data if isinstance(dx, Tensor) else None for dx in dxs]
+
+    def fresh(self) -> Op:
+        """An op of the same settings, to be called anew."""
+        op = object.__new__(self.kind)
+        vars(op).update(self.settings)
+        return op
+
+    def point(self) -> Point:
+        """The op as a function at the inputs that it had."""
+        wrt = [k for k in self.wrt if self.arrays[k].dtype == np.float64]
+        names = [f"input {k}" for k in range(len(self.arrays))]
+        return Point(lambda *xs: self.fresh()(*xs), self.arrays, wrt, names)
+
+    def is_wrong(self) -> bool:
+        """Whether dx does not foretell how the output changes when the inputs move a little."""
+        rng = np.random.default_rng(0)
+        vs = [
+            random_signed(rng, a.shape) if k in self.wrt else None
+            for k, a in enumerate(self.arrays)
+        ]
+        claimed = 0.0
+        for v, dx in zip(vs, self.dxs, strict=False):
+            claimed += float((v * dx).sum()) if v is not None and dx is not None else 0.0
+        gaps = [self._gap(vs, claimed, h) for h in (1e-6, 1e-7)]
+        return not min(gaps) <= 1e-5  # NaN is wrong as well
+
+    def _gap(self, vs: list[Array | None], claimed: float, h: float) -> float:
+        def moved(step: float) -> Array:
+            given = [a if v is None else a + step * v for a, v in zip(self.arrays, vs, strict=True)]
+            return self.fresh().forward(*given).astype(np.float64)
+
+        slope = self.dy * (moved(h) - moved(-h)) / (2 * h)
+        size = float(np.abs(slope).max(initial=0)) + abs(claimed) + 1e-6
+        return abs(float(slope.sum()) - claimed) / size
+
+
+class _Steps(Watcher):
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+
+    def after_backward(self, op: Op, dy: Tensor, dxs: tuple[Any, ...]) -> None:
+        self.steps.append(Step(op, dy.data.copy(), dxs))
+
+
+def steps_of(run: Run, upstream: Sequence[Array]) -> list[Step]:
+    """All ops that go backward for `upstream`, the last one of the graph first."""
+    with watch(watcher := _Steps()):
+        run.gradients(upstream)
+    return watcher.steps
+
+
+def guilty(steps: Sequence[Step]) -> Step | None:
+    """The first op of the graph whose gradient does not fit its forward."""
+    for step in steps:
+        try:
+            if step.is_wrong():
+                return step
+        except Exception:  # a forward that cannot be repeated alone says nothing
+            continue
+    return None
+
+
+def source_of(kind: type[Op]) -> tuple[str, str]:
+    """Place and text of the backward of a class of ops: ("file:first-last", source)."""
+    function = inspect.unwrap(kind.backward)
+    try:
+        lines, first = inspect.getsourcelines(function)
+        path = inspect.getsourcefile(function) or ""
+    except (OSError, TypeError):  # typed into an interpreter
+        return f"{kind.__qualname__}.backward", ""
+    inside = os.path.relpath(path)
+    shown = path if inside.startswith("..") else inside
+    return f"{shown}:{first}-{first + len(lines) - 1} ({kind.__name__}.backward)", "".join(lines)

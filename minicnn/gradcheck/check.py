@@ -1,0 +1,395 @@
+"""gradcheck: is the gradient of a function right, and if not, what is wrong with it?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minicnn.autograd import Tensor, grad
+from minicnn.backend import Array
+from minicnn.gradcheck.blame import Step, guilty, source_of, steps_of
+from minicnn.gradcheck.diagnosis import diagnose
+from minicnn.gradcheck.kinks import KINK_WRONG, PASS, STEPS, Slopes, judge, slopes
+from minicnn.gradcheck.numeric import Stencil, sample, step_at, unit
+from minicnn.gradcheck.point import Function, Point, flat, random_signed
+from minicnn.gradcheck.report import Element, GradientError, GradReport, InputReport
+from minicnn.gradcheck.structure import Bench, failures
+from minicnn.gradcheck.suspect import MOST_SLOPES, Suspect
+
+KINKS = ("classify", "fail", "skip")
+SMALL = 1e-9  # an absolute difference that passes
+ENTRY = 1e-5  # the relative error of a single element that passes
+MOST_ELEMENTS = 12  # that keep their slopes in the report, for each input
+
+
+def gradcheck(
+    f: Function,
+    *inputs: Any,
+    wrt: Sequence[int | str] | None = None,
+    h: float = 1e-5,
+    tol: float = 1e-6,
+    cotangent: Any = "random",
+    max_checks: int = 200,
+    seed: int = 0,
+    kinks: str = "classify",
+    order: int = 1,
+    raise_on_fail: bool = True,
+    names: Sequence[str] | None = None,
+) -> GradReport:
+    """Compare the gradients of a function with finite differences, and say what is wrong with them.
+
+    The outputs y of f get random weights g of both signs. Then for each element k of an input
+
+        dx[k] = sum over o of g[o] * dy[o]/dx[k]     should be
+        n[k]  = sum over o of g[o] * (y[o](x + h e[k]) - y[o](x - h e[k])) / (2 h)
+
+    It is done with two draws of g. Why random: with g = 1, as in y.sum().backward(), a softmax with
+    gradient 0 would pass, and so would each backward that uses g in the wrong order. With s the
+    largest element of the tensor, dx[k] passes if
+
+        |dx[k] - n[k]| <= tol * s  and  |dx[k] - n[k]| <= 1e-5 * |n[k]|    (where |n[k]| > 1e-4 s)
+
+    An element that does not pass may lie at a kink, as 0 does for relu. There the slopes left and
+    right stay different however small h is, and any number between them is a gradient.
+
+    Then come tests that need no differences (see structure.py): dx must be linear in g, have the
+    dtype of x, leave inputs and saved arrays alone, be the same in each run and for every layout of
+    memory, and add up what comes back when a tensor is used several times.
+
+    Args:
+        f: a function of as many arguments as there are inputs; returns a tensor or a tuple.
+        inputs: arrays, tensors or other things; floating point ones are copied to float64.
+        wrt: numbers or names of the inputs to check; None: all floating point ones.
+        h: the step, times max(1, |x[k]|).
+        tol: the largest error that passes, relative to the largest element of the gradient.
+        cotangent: the upstream gradient g: "random"; "ones", which hides mistakes, and says so; an
+            array of the shape of the only output; or a list of arrays, one for each output.
+        max_checks: elements to compare for each input; of larger ones, corners, edges, the first
+            and last channels, and others at random.
+        seed: of g and of the choice.
+        kinks: "classify" tells them from mistakes; "fail" and "skip" do not, and are for teaching.
+        order: 2 checks the gradient of the gradient as well.
+        raise_on_fail: whether a wrong gradient is an error.
+        names: what to call the inputs; None: as f does.
+
+    Returns:
+        A GradReport, which is true if all is well. Print it, or look at it in a notebook.
+
+    Raises:
+        GradientError: an AssertionError: a gradient is wrong; its text is the report.
+        ValueError: an argument is none of those above.
+        TypeError: f returns no tensor.
+
+    Source: the rule for kinks is asked for in BVLC/caffe#1334.
+
+    >>> from minicnn import ops
+    >>> bool(gradcheck(ops.softmax, np.array([[1.0, 2.0, 4.0]])))
+    True
+    """
+    _check_settings(kinks, order)
+    point = Point(f, inputs, wrt, names)
+    report = GradReport(_title(f, point), h, seed, _named(cotangent))
+    check_point(point, report, cotangent, tol=tol, max_checks=max_checks, kinks=kinks, order=order)
+    if raise_on_fail and not report.ok:
+        raise GradientError(report)
+    return report
+
+
+def check_point(
+    point: Point,
+    report: GradReport,
+    cotangent: Any = "random",
+    tol: float = 1e-6,
+    max_checks: int = 200,
+    kinks: str = "classify",
+    order: int = 1,
+) -> None:
+    """Do what gradcheck does, and write it into a report."""
+    start = time.perf_counter()
+    checker = _Checker(point, report, report.h, tol, max_checks, kinks, report.seed)
+    checker.check_all(cotangent)
+    if order == 2 and report.ok:
+        checker.check_second_order()
+    report.seconds = time.perf_counter() - start
+
+
+def _named(cotangent: Any) -> str:
+    return cotangent if isinstance(cotangent, str) else "given"
+
+
+def _check_settings(kinks: str, order: int) -> None:
+    if kinks not in KINKS:
+        raise ValueError(f"gradcheck: kinks must be one of {', '.join(KINKS)}, but is {kinks!r}.")
+    if order not in (1, 2):
+        raise ValueError(f"gradcheck: order must be 1 or 2, but is {order!r}.")
+
+
+def _title(f: Callable[..., Any], point: Point) -> str:
+    name = getattr(f, "__name__", type(f).__name__).strip("<>")
+    return f"{name}({', '.join(point.names)})"
+
+
+def upstream_gradients(
+    shapes: Sequence[tuple[int, ...]], cotangent: Any, rng: np.random.Generator
+) -> list[list[Array]]:
+    """Two upstream gradients, each with an array for every output.
+
+    Raises:
+        ValueError: those given do not fit.
+    """
+    if isinstance(cotangent, str):
+        if cotangent not in ("random", "ones"):
+            raise ValueError(
+                f"gradcheck: cotangent must be 'random', 'ones' or arrays, but is {cotangent!r}."
+            )
+        draws = [[random_signed(rng, shape) for shape in shapes] for _ in range(2)]
+        return draws if cotangent == "random" else [[np.ones(s) for s in shapes]] * 2
+    arrays = cotangent if isinstance(cotangent, list | tuple) else [cotangent]
+    given = [np.asarray(a.numpy() if isinstance(a, Tensor) else a, np.float64) for a in arrays]
+    if [a.shape for a in given] != list(shapes):
+        raise ValueError(
+            f"gradcheck: cotangent has shapes {[a.shape for a in given]}, but the outputs have "
+            f"{list(shapes)}."
+        )
+    return [given, [2 * a for a in given]]
+
+
+class _Checker:
+    """Fills a report; the settings are those of gradcheck."""
+
+    def __init__(
+        self,
+        point: Point,
+        report: GradReport,
+        h: float,
+        tol: float,
+        max_checks: int,
+        kinks: str,
+        seed: int,
+    ) -> None:
+        self.point, self.report, self.h, self.tol = point, report, h, tol
+        self.max_checks, self.kinks = max_checks, kinks
+        self.rng = np.random.default_rng(seed)
+        self.upstream: list[list[Array]] = []
+
+    def check_all(self, cotangent: Any) -> None:
+        """Check everything of first order, and find out what is wrong."""
+        run, again = self.point.run(), self.point.run()
+        if not np.array_equal(run.values(), again.values(), equal_nan=True):
+            self._refuse_randomness()
+            return
+        shapes = [y.shape for y in run.outputs]
+        self.upstream = upstream_gradients(shapes, cotangent, self.rng)
+        try:
+            claims = [run.gradients(g) for g in self.upstream]
+        except Exception as error:
+            self.report.structural["backward"] = f"{type(error).__name__}: {error}"
+            self.report.hints.append(f"backward raised {type(error).__name__}")
+            self.report.cause = "raised"
+            return
+        for place, i in enumerate(self.point.wrt):
+            self.report.inputs.append(self._compared(i, [claim[place] for claim in claims]))
+        self.report.vacuous = [i.name for i in self.report.inputs if _is_nothing(i)]
+        bench = Bench(self.point, self.upstream, self.h)
+        self.report.structural.update(failures(bench))
+        if not self.report.ok:
+            self._explain(bench)
+
+    def _refuse_randomness(self) -> None:
+        self.report.nondeterministic = True
+        self.report.cause = "not deterministic"
+        self.report.structural["deterministic"] = (
+            "two runs of forward give different outputs; fix the seed of dropout or noise"
+        )
+        self.report.hints.append("not deterministic: forward draws random numbers of its own")
+
+    def _compared(self, i: int, claims: Sequence[Array], name: str = "") -> InputReport:
+        """Compare what backward claims for input i with finite differences."""
+        x, here = self.point.array(i), self.point.values()
+        indices = sample(x.shape, self.max_checks, self.rng)
+        gs = [flat(g) for g in self.upstream]
+        found = np.zeros((2, len(indices)))
+        noise = np.zeros((2, len(indices)))
+        for k, index in enumerate(indices):
+            step = step_at(float(x[index]), self.h)
+            stencil = Stencil(self.point, i, unit(x.shape, index), step, here)
+            for draw, g in enumerate(gs):
+                found[draw, k] = g @ stencil.central
+                noise[draw, k] = np.sqrt(np.square(g * stencil.noise).sum())
+        report = InputReport(
+            name or self.point.names[i], claims[0], np.full(x.shape, np.nan), np.zeros(x.shape, int)
+        )
+        for k, index in enumerate(indices):
+            report.numeric[index] = found[0, k]
+            report.verdicts[index] = PASS
+        for draw, (g, claim) in enumerate(zip(gs, claims, strict=True)):
+            claimed = np.array([claim[index] for index in indices])
+            scale = max(np.abs(claimed).max(initial=0), np.abs(found[draw]).max(initial=0))
+            failed = ~_agree(claimed, found[draw], scale, self.tol, noise[draw])
+            for k in np.flatnonzero(failed):
+                self._look_closer(
+                    report, i, indices[int(k)], g, float(claimed[k]), scale, here, draw
+                )
+        return report
+
+    def _look_closer(
+        self,
+        report: InputReport,
+        i: int,
+        index: tuple[int, ...],
+        g: Array,
+        claimed: float,
+        scale: float,
+        here: Array,
+        draw: int,
+    ) -> None:
+        """Decide on an element that does not agree, from its slopes at smaller steps."""
+        direction = unit(report.backward.shape, index)
+        x = float(self.point.array(i)[index])
+        seen: list[Slopes] = []
+        for h in STEPS:
+            step = step_at(x, h)
+            seen.append(slopes(Stencil(self.point, i, direction, step, here), g, step))
+        verdict = judge(claimed, seen, float(np.nan_to_num(scale)), self.tol, self.kinks)
+        if draw == 1 and verdict <= report.verdicts[index]:
+            return
+        report.verdicts[index] = verdict
+        if len(report.elements) < MOST_ELEMENTS or verdict >= KINK_WRONG:
+            report.elements.append(Element(index, claimed, seen[0].central, verdict, seen))
+
+    def _explain(self, bench: Bench) -> None:
+        """Say which op is to blame, and what its gradient looks like."""
+        report = self.report
+        steps = steps_of(bench.run, bench.g)
+        step = guilty(steps) or (steps[0] if len({s.kind for s in steps}) == 1 else None)
+        if step is not None:
+            report.source, report.source_text = source_of(step.kind)
+        for name in ("repeatable", "inputs untouched", "dtypes"):
+            if report.structural.get(name):
+                report.hints.append(report.structural[name])
+                report.cause = report.cause or name
+        found = self._diagnosed(step)
+        if not report.cause and not found and report.structural["linear"]:
+            found = [("linear", f"not linear: {report.structural['linear']}")]
+        others = [(n, m) for n, m in report.structural.items() if m and m not in report.hints]
+        found += [pair for pair in others if pair[0] != "linear"]
+        report.cause = report.cause or (found[0][0] if found else "")
+        report.hints += [sentence for _, sentence in found]
+        report.steps = self._errors_by_step()
+        report.ones_would_see = self._ones_would_see()
+
+    def _diagnosed(self, step: Step | None) -> list[tuple[str, str]]:
+        """What the wrong gradient looks like: that of the op to blame, or of the whole function."""
+        if step is not None and len(self.point.wrt) > 0:
+            alone = [[random_signed(self.rng, step.dy.shape)] for _ in range(2)]
+            found = self._first_diagnosis(step.point(), alone)
+            if found:
+                return found
+        return self._first_diagnosis(self.point, self.upstream)
+
+    def _first_diagnosis(self, point: Point, upstream: list[list[Array]]) -> list[tuple[str, str]]:
+        size = sum(g.size for g in upstream[0])
+        for i in point.wrt:
+            if point.array(i).size * size > MOST_SLOPES or not point.array(i).size:
+                continue
+            try:
+                suspect = Suspect(point, i, upstream, self.h)
+            except Exception:  # an op that cannot be repeated alone
+                return []
+            if suspect.wrong_places.any() or not all(np.isfinite(w).all() for w in suspect.wrong):
+                return diagnose(suspect)
+        return []
+
+    def _errors_by_step(self) -> list[tuple[float, float]]:
+        """The largest error of the wrong input for steps from 1e-1 to 1e-10, on few elements."""
+        wrong = next((k for k, i in enumerate(self.report.inputs) if not i.ok), 0)
+        if not self.report.inputs:
+            return []
+        i, found = self.point.wrt[wrong], self.report.inputs[wrong]
+        here, g, x = self.point.values(), flat(self.upstream[0]), self.point.array(i)
+        worst = np.argwhere(found.verdicts == found.verdicts.max(initial=0))[:8]
+        indices = [tuple(int(k) for k in index) for index in worst]
+        scale = float(np.abs(found.backward).max(initial=0)) or 1.0
+        rows = []
+        for h in 10.0 ** -np.arange(1, 11):
+            stencils = [Stencil(self.point, i, unit(x.shape, k), h, here) for k in indices]
+            gaps = [
+                abs(found.backward[k] - g @ stencil.central)
+                for k, stencil in zip(indices, stencils, strict=True)
+            ]
+            rows.append((float(h), float(max(gaps, default=0.0)) / scale))
+        return rows
+
+    def _ones_would_see(self) -> bool | None:
+        """Whether all-ones upstream gradients show the mistake too."""
+        if all(i.ok for i in self.report.inputs):
+            return None
+        ones = [np.ones_like(g) for g in self.upstream[0]]
+        probe = _Checker(self.point, self.report, self.h, self.tol, self.max_checks, self.kinks, 0)
+        probe.upstream = [ones, ones]
+        claims = self.point.run().gradients(ones)
+        compared = [
+            probe._compared(i, [claims[k], claims[k]]) for k, i in enumerate(self.point.wrt)
+        ]
+        return not all(c.ok for c in compared)
+
+    def check_second_order(self) -> None:
+        """The same for the function (inputs, g) -> dx, which the backwards have written."""
+        point, first = self.point, len(self.point.inputs)
+        gs = self.upstream[0]
+
+        def slope(*arguments: Any) -> tuple[Tensor, ...]:
+            result = point.function(*arguments[:first])
+            ys = [y for y in (result if isinstance(result, tuple | list) else [result])]
+            ys = [y for y in ys if isinstance(y, Tensor) and y.dtype.kind == "f"]
+            xs = [arguments[i] for i in point.wrt]
+            totals: list[Tensor] = []
+            for y, g in zip(ys, arguments[first:], strict=True):
+                if not y.requires_grad:
+                    continue
+                dxs = grad(y, xs, g, create_graph=True)
+                totals = [t + dx for t, dx in zip(totals, dxs, strict=True)] if totals else dxs
+            return tuple(totals)
+
+        names = [f"{n} of dx" for n in point.names] + [f"upstream {k}" for k in range(len(gs))]
+        wrt = [*point.wrt, *range(first, first + len(gs))]
+        second = Point(slope, [*point.inputs, *gs], wrt, names)
+        checker = _Checker(second, self.report, self.h, self.tol, self.max_checks, self.kinks, 1)
+        try:
+            run = second.run()
+            checker.upstream = upstream_gradients(
+                [y.shape for y in run.outputs], "random", self.rng
+            )
+            claims = [run.gradients(g) for g in checker.upstream]
+        except Exception as error:
+            self.report.structural["order 2"] = f"{type(error).__name__}: {error}"
+            return
+        compared = [
+            checker._compared(i, [claim[k] for claim in claims]) for k, i in enumerate(second.wrt)
+        ]
+        self.report.inputs += compared
+        self.report.structural["order 2"] = ""
+        if not all(c.ok for c in compared):
+            self.report.structural["order 2"] = "the gradient of the gradient is wrong; see above"
+            self.report.cause = "order 2"
+            self.report.hints.append(
+                "right once, wrong the second time: is something in backward taken for a constant?"
+            )
+
+
+def _agree(claimed: Array, found: Array, scale: float, tol: float, noise: Array) -> Array:
+    """Where both are the same, for a tensor whose largest element is `scale`; NaN never is."""
+    gap, allowed = np.abs(claimed - found), 4 * noise
+    large = np.abs(found) > 1e-4 * scale
+    fits = (gap <= tol * scale + SMALL + allowed) & (
+        ~large | (gap <= ENTRY * np.abs(found) + SMALL + allowed)
+    )
+    return np.asarray(fits)
+
+
+def _is_nothing(report: InputReport) -> bool:
+    numeric = report.numeric[report.checked]
+    return bool(np.all(np.abs(numeric) < 1e-8) and np.all(np.abs(report.backward) < 1e-8))

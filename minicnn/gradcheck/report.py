@@ -1,0 +1,253 @@
+"""GradReport: what a gradient check has found, and how it is told."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from minicnn.backend import Array
+from minicnn.gradcheck.kinks import FAIL, KINK_OK, KINK_WRONG, NOT_CHECKED, PASS, VERDICTS, Slopes
+
+ONES_WARNING = "all-ones upstream gradient: 20 of 39 known bugs pass this check"
+
+
+@dataclass
+class Element:
+    """One element that deserves a look: where it is, and its slopes at the four steps."""
+
+    index: tuple[int, ...]
+    backward: float
+    numeric: float
+    verdict: int
+    slopes: list[Slopes]
+
+
+@dataclass
+class InputReport:
+    """What was found about one input.
+
+    `backward` is the whole gradient; `numeric` and `verdicts` have the shape of the input, and are
+    NaN and 0 where nothing was checked.
+    """
+
+    name: str
+    backward: Array
+    numeric: Array
+    verdicts: Array
+    elements: list[Element] = field(default_factory=list)
+
+    @property
+    def checked(self) -> Array:
+        """The mask of the elements that were compared."""
+        return self.verdicts != NOT_CHECKED
+
+    @property
+    def errors(self) -> Array:
+        """|backward - numeric|, relative to the largest of the tensor; checked elements only."""
+        backward, numeric = self.backward[self.checked], self.numeric[self.checked]
+        scale = max(np.abs(backward).max(initial=0), np.abs(numeric).max(initial=0), 1e-300)
+        return np.abs(backward - numeric) / scale
+
+    @property
+    def ok(self) -> bool:
+        """Whether no element is wrong."""
+        return not np.any(self.verdicts >= KINK_WRONG)
+
+    def count(self, verdict: int) -> int:
+        """How many elements got this verdict."""
+        return int((self.verdicts == verdict).sum())
+
+    @property
+    def summary(self) -> str:
+        """The verdict on the whole input in a few words."""
+        wrong = self.count(FAIL) + self.count(KINK_WRONG)
+        if wrong:
+            return f"WRONG in {wrong}"
+        kinks = self.count(KINK_OK)
+        return f"ok, {kinks} at kinks" if kinks else "ok"
+
+
+@dataclass
+class GradReport:
+    """The result of a gradient check; it is true if all is well.
+
+    Attributes:
+        title: the function that was checked.
+        inputs: one InputReport for each input; for order 2, more of them follow.
+        structural: the tests of structure.py by name: "" or what is wrong.
+        hints: what the mistake looks like, the most likely first; empty if all is well.
+        cause: the name of the first hint, as "zeros"; "" if there is none.
+        source: file and lines of the backward that is to blame, or of the only one.
+        vacuous: names of inputs about which the check proved nothing.
+        nondeterministic: whether two runs of forward differed; nothing else is compared then.
+        ones_would_see: whether y.sum().backward() would have shown the mistake; None if not known.
+        h, seed, seconds: the step, the seed of all random numbers, and the time it took.
+    """
+
+    title: str
+    h: float
+    seed: int
+    cotangent: str = "random"
+    inputs: list[InputReport] = field(default_factory=list)
+    structural: dict[str, str] = field(default_factory=dict)
+    hints: list[str] = field(default_factory=list)
+    cause: str = ""
+    source: str = ""
+    source_text: str = ""
+    vacuous: list[str] = field(default_factory=list)
+    nondeterministic: bool = False
+    ones_would_see: bool | None = None
+    steps: list[tuple[float, float]] = field(default_factory=list)  # (h, largest relative error)
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return all(i.ok for i in self.inputs) and not any(self.structural.values())
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    @property
+    def verdicts(self) -> dict[str, int]:
+        """How many elements passed, passed at a kink, are wrong at a kink, and failed."""
+        kinds = (PASS, KINK_OK, KINK_WRONG, FAIL)
+        return {VERDICTS[k]: sum(i.count(k) for i in self.inputs) for k in kinds}
+
+    def worst(self, k: int = 1) -> list[tuple[str, Element]]:
+        """The k elements that are most wrong, each with the name of its input."""
+        found = [(i.name, e) for i in self.inputs for e in i.elements if e.verdict >= KINK_WRONG]
+        return sorted(found, key=lambda pair: -abs(pair[1].backward - pair[1].numeric))[:k]
+
+    def __str__(self) -> str:
+        return "\n".join(_lines(self))
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        from minicnn.gradcheck.html import page
+
+        return page(self, whole=False)
+
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the report as one page that needs nothing else: pictures of all gradients."""
+        from minicnn.gradcheck.html import page
+
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(page(self, whole=True))
+
+    def to_dict(self) -> dict[str, Any]:
+        """All that was found, in plain Python types."""
+        return {
+            "title": self.title,
+            "ok": self.ok,
+            "inputs": [
+                {
+                    "name": i.name,
+                    "shape": list(i.backward.shape),
+                    "checked": int(i.checked.sum()),
+                    "max_error": float(i.errors.max(initial=0)),
+                    "verdict": i.summary,
+                }
+                for i in self.inputs
+            ],
+            "verdicts": self.verdicts,
+            "structural": {name: message or "ok" for name, message in self.structural.items()},
+            "hints": self.hints,
+            "cause": self.cause,
+            "source": self.source,
+            "vacuous": self.vacuous,
+            "nondeterministic": self.nondeterministic,
+            "h": self.h,
+            "seed": self.seed,
+            "seconds": self.seconds,
+        }
+
+
+class GradientError(AssertionError):
+    """A gradient check has failed; the text is the report.
+
+    Args:
+        report: the GradReport.
+    """
+
+    def __init__(self, report: GradReport) -> None:
+        super().__init__(f"gradcheck: a gradient is wrong.\n{report}")
+        self.report = report
+
+
+def _lines(report: GradReport) -> list[str]:
+    lines = [
+        f"Gradient check  {report.title}    float64, h={report.h:.0e}, {report.cotangent} upstream "
+        f"gradient, seed {report.seed}"
+    ]
+    if report.cotangent == "ones":
+        lines.append(f" {ONES_WARNING}")
+    lines += _table(report.inputs)
+    bad = {name: message for name, message in report.structural.items() if message}
+    good = [name for name, message in report.structural.items() if not message]
+    if good:
+        lines.append(f" structure ok: {', '.join(good)}")
+    lines += [f" WRONG, {name}: {_short(message)}" for name, message in bad.items()]
+    if report.vacuous:
+        names = ", ".join(report.vacuous)
+        lines.append(f" this check proved nothing about {names}: the gradient is 0 everywhere")
+    lines += [_worst(name, element) for name, element in report.worst(1)]
+    lines += [
+        f" {'looks like' if k == 0 else '   or else'}: {_short(hint)}"
+        for k, hint in enumerate(report.hints[:4])
+    ]
+    if report.ones_would_see is not None:
+        answer = "yes" if report.ones_would_see else "NO: all-ones upstream gradients hide it"
+        lines.append(f" would y.sum().backward() have shown it? {answer}")
+    if report.source and not report.ok:
+        lines.append(f" backward code: {report.source}")
+    if not report.ok and report.inputs:
+        lines.append(
+            " largest error: below 1e-7 very good; to 1e-4 at kinks only; above 1e-2 wrong"
+        )
+        lines.append(" pictures: report.to_html('check.html')")
+    lines.append(f" {'All is well.' if report.ok else 'WRONG.'}")
+    return lines
+
+
+def _short(message: str) -> str:
+    first = " ".join(message.split())
+    return first if len(first) <= 300 else first[:297] + "..."
+
+
+MOST_ROWS = 9
+
+
+def _table(inputs: list[InputReport]) -> list[str]:
+    """One line per input; of many, those that are wrong come first."""
+    shown = sorted(inputs, key=lambda i: i.ok)[:MOST_ROWS] if len(inputs) > MOST_ROWS else inputs
+    rows = [("input", "shape", "checked", "max error", "median", "verdict")]
+    for i in shown:
+        count = int(i.checked.sum())
+        largest, median = (float(f(i.errors)) if count else 0.0 for f in (np.max, np.median))
+        shape = str(i.backward.shape).replace(" ", "")
+        of = f"{count} of {i.backward.size}"
+        rows.append((i.name, shape, of, f"{largest:.1e}", f"{median:.1e}", i.summary))
+    widths = [max(len(row[k]) for row in rows) for k in range(6)]
+    lines = [
+        " " + "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    left_out = len(inputs) - len(shown)
+    return [*lines, f" ... and {left_out} more"] if left_out else lines
+
+
+def _worst(name: str, element: Element) -> str:
+    small = element.slopes[2]
+    kink = "kink" if element.verdict == KINK_WRONG else "no kink"
+    place = f"[{', '.join(map(str, element.index))}]" if element.index else ""
+    values = f"backward {element.backward:.6g}   numeric {element.numeric:.6g}"
+    return (
+        f" worst: {name}{place}   {values}   "
+        f"left {small.left:.6g}   right {small.right:.6g}   ({kink})"
+    )
