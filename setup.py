@@ -36,13 +36,14 @@ setup(
         "minicnn.losses",
         "minicnn.metrics",
         "minicnn.models",
+        "minicnn.models.watches",
         "minicnn.ops",
         "minicnn.optimizers",
         "minicnn.utils",
         "minicnn.visualize",
     ],
     package_dir={"minicnn": "minicnn", "minicnn.kernels": "kernels"},  # see minicnn/backend.py
-    package_data={"minicnn": ["py.typed"], "minicnn.kernels": ["*.cu"]},
+    package_data={"minicnn": ["py.typed", "explanations/*.md"], "minicnn.kernels": ["*.cu"]},
     entry_points={"console_scripts": ["minicnn = minicnn.cli:main"]},
     classifiers=[
         "Development Status :: 4 - Beta",

@@ -24,8 +24,10 @@ from minicnn import (
     utils,
     visualize,
 )
+from minicnn.anomaly import detect_anomaly
 from minicnn.autograd import Op, Tensor, Watcher, grad, no_grad, watch
 from minicnn.backend import floatx, get_device, set_device, set_floatx
+from minicnn.explanation import explain
 from minicnn.gradcheck import check_gradient
 from minicnn.layers import Input
 from minicnn.models import Model, Sequential
@@ -46,6 +48,8 @@ __all__ = [
     "check_gradient",
     "constraints",
     "datasets",
+    "detect_anomaly",
+    "explain",
     "floatx",
     "get_device",
     "grad",

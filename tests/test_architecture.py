@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = [  # from the cellar to the roof; modules of one line share a floor
     ["kernels"],
     ["minicnn.backend", "minicnn.random", "minicnn.suggest", "minicnn.files"],
+    ["minicnn.notices", "minicnn.explanation"],
     ["minicnn.registry"],
     ["minicnn.arguments"],
     ["minicnn.locking"],
@@ -22,7 +23,7 @@ FLOORS = [  # from the cellar to the roof; modules of one line share a floor
     ["minicnn.crossentropy"],
     ["minicnn.losses", "minicnn.metrics", "minicnn.optimizers"],
     ["minicnn.layers", "minicnn.datasets", "minicnn.utils"],
-    ["minicnn.visualize"],
+    ["minicnn.visualize", "minicnn.anomaly"],
     ["minicnn.callbacks"],
     ["minicnn.models", "minicnn.export"],
     ["minicnn.saving"],
