@@ -33,8 +33,7 @@ def are_finite(loss: float, gradients: list[Tensor]) -> bool:
 def explain_nonfinite(loop: Loop, loss: float, batch: Batch, variables: list[Variable]) -> None:
     """Do the step again, op by op, and raise an error that names the op where it begins.
 
-    Does nothing where a TerminateOnNaN is there to end the training, or where infinite gradients
-    are cut to size.
+    Does nothing where a TerminateOnNaN is there to end the training.
 
     Raises:
         Anomaly: always else.
@@ -43,8 +42,6 @@ def explain_nonfinite(loop: Loop, loss: float, batch: Batch, variables: list[Var
         return
     optimizer = loop.model.optimizer
     assert optimizer is not None
-    if math.isfinite(loss) and optimizer.clipvalue is not None:
-        return
     what = "a gradient is not finite" if math.isfinite(loss) else f"the loss is {loss}"
     raise Anomaly(
         f"fit [MC041]: {what} in step {loop.step + 1} of epoch {loop.epoch + 1}, at a learning "
