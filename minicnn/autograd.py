@@ -458,7 +458,8 @@ def _gradients(op: Op, dys: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor
         if x.data is not array:
             raise RuntimeError(
                 f"{type(op).__name__}.backward [MC057]: {input_name(op, k)} was given new data "
-                f"after the op had used it, so its gradient would be wrong. Compute the output anew."
+                f"after the op had used it, so its gradient would be wrong. Compute the output "
+                f"anew."
             )
     for watcher in _watchers:
         watcher.before_backward(op, dys[0])
