@@ -39,6 +39,7 @@ setup(
         "minicnn.losses",
         "minicnn.metrics",
         "minicnn.models",
+        "minicnn.models.watches",
         "minicnn.ops",
         "minicnn.optimizers",
         "minicnn.selfcheck",
@@ -47,7 +48,7 @@ setup(
     ],
     package_dir={"minicnn": "minicnn", "minicnn.kernels": "kernels"},  # see minicnn/backend.py
     package_data={
-        "minicnn": ["py.typed"],
+        "minicnn": ["py.typed", "explanations/*.md"],
         "minicnn.gradcheck": ["report.html"],
         "minicnn.kernels": ["*.cu"],
     },

@@ -26,6 +26,9 @@ from minicnn import (
     utils,
     visualize,
 )
+from minicnn.anomaly import (
+    detect_anomaly,
+)
 from minicnn.autograd import (
     Op,
     Tensor,
@@ -51,6 +54,9 @@ from minicnn.calculus import (
 )
 from minicnn.checkpointing import (
     checkpoint,
+)
+from minicnn.explanation import (
+    explain,
 )
 from minicnn.gradcheck import (
     GradientError,
@@ -120,7 +126,9 @@ __all__ = [
     "config",
     "constraints",
     "datasets",
+    "detect_anomaly",
     "enable_grad",
+    "explain",
     "floatx",
     "get_device",
     "grad",

@@ -224,7 +224,7 @@ def get(identifier: Any) -> Callable[..., Tensor]:
     True
     >>> get("ReLU")
     Traceback (most recent call last):
-    ValueError: unknown activation 'ReLU'. Did you mean 'relu'? Known are: celu, elu, ...
+    ValueError: [MC050] unknown activation 'ReLU'. Did you mean 'relu'? Known are: celu, elu, ...
     """
     if identifier is None:
         return linear

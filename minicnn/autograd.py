@@ -422,8 +422,8 @@ def grad(
             )
     if seed is None and output.data.size != 1:
         raise ValueError(
-            f"grad: output has shape {output.shape}, but a gradient is taken of a single number. "
-            f"Take the mean of output, or give a seed of its shape."
+            f"grad [MC057]: output has shape {output.shape}, but a gradient is taken of a single "
+            f"number. Take the mean of output, or give a seed of its shape."
         )
     dy = Tensor(xp.ones_like(output.data)) if seed is None else seed
     if dy.shape != output.shape:
@@ -471,8 +471,9 @@ def _gradients(op: Op, dys: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor
     for k, (x, array) in enumerate(zip(op.inputs, op._held, strict=False)):
         if x.data is not array:
             raise RuntimeError(
-                f"{type(op).__name__}.backward: {_input_name(op, k)} was given new data after the "
-                f"op had used it, so its gradient would be wrong. Compute the output anew."
+                f"{type(op).__name__}.backward [MC057]: {input_name(op, k)} was given new data "
+                f"after the op had used it, so its gradient would be wrong. Compute the output "
+                f"anew."
             )
     for watcher in _watchers:
         watcher.before_backward(op, dys[0])
@@ -503,10 +504,11 @@ def _checked(dx: Any, op: Op, k: int) -> Tensor:
         problem = "has no gradient itself; write it with ops on tensors, not with arrays"
     else:
         return dx
-    raise error(f"{type(op).__name__}.backward: the gradient for {_input_name(op, k)}, {problem}.")
+    raise error(f"{type(op).__name__}.backward: the gradient for {input_name(op, k)}, {problem}.")
 
 
-def _input_name(op: Op, k: int) -> str:
+def input_name(op: Op, k: int) -> str:
+    """How messages speak of input number k of `op`: "input 0, x"."""
     names = list(inspect.signature(op.forward).parameters)
     return f"input {k}, {names[min(k, len(names) - 1)]}"  # forward(self, *xs): one name for all
 

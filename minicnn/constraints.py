@@ -155,7 +155,7 @@ def get(identifier: Any) -> Callable[[Array], Array] | None:
     2.0
     >>> get("maxnorm")
     Traceback (most recent call last):
-    ValueError: unknown constraint 'maxnorm'. Did you mean 'MaxNorm'? Known are: MaxNorm, ...
+    ValueError: [MC050] unknown constraint 'maxnorm'. Did you mean 'MaxNorm'? Known are: MaxNorm,...
     """
     if identifier is None or (callable(identifier) and not isinstance(identifier, type)):
         return identifier

@@ -422,7 +422,7 @@ def get(identifier: Any) -> Callable[..., Array]:
     array([0., 0.], dtype=float32)
     >>> get("he_norml")
     Traceback (most recent call last):
-    ValueError: unknown initializer 'he_norml'. Did you mean 'he_normal'? Known are: Constant, ...
+    ValueError: [MC050] unknown initializer 'he_norml'. Did you mean 'he_normal'? Known are: Cons...
     """
     if isinstance(identifier, np.ndarray):
         return Constant(identifier)

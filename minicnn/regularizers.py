@@ -173,7 +173,7 @@ def get(identifier: Any) -> Callable[[Tensor], Tensor] | None:
     0.01
     >>> get("l1_l2")
     Traceback (most recent call last):
-    ValueError: unknown regularizer 'l1_l2'. Did you mean 'L1L2'? Known are: L1, L1L2, L2, ...
+    ValueError: [MC050] unknown regularizer 'l1_l2'. Did you mean 'L1L2'? Known are: L1, L1L2, L2...
     """
     if identifier is None or (callable(identifier) and not isinstance(identifier, type)):
         return identifier

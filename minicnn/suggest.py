@@ -32,9 +32,9 @@ def lookup(kind: str, name: str, table: Mapping[str, T]) -> T:
 
     >>> lookup("activation", "rleu", {"relu": 1, "tanh": 2})
     Traceback (most recent call last):
-    ValueError: unknown activation 'rleu'. Did you mean 'relu'? Known are: relu, tanh.
+    ValueError: [MC050] unknown activation 'rleu'. Did you mean 'relu'? Known are: relu, tanh.
     """
     if name in table:
         return table[name]
-    hint = did_you_mean(name, table)
-    raise ValueError(f"unknown {kind} {name!r}.{hint} Known are: {', '.join(sorted(table))}.")
+    hint, names = did_you_mean(name, table), ", ".join(sorted(table))
+    raise ValueError(f"[MC050] unknown {kind} {name!r}.{hint} Known are: {names}.")

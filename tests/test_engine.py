@@ -343,7 +343,7 @@ def test_new_data_after_use_is_an_error_at_backward():
     w = Variable(np.ones(3), name="kernel")
     loss = ops.sum(w * w)
     w.assign(np.zeros(3))
-    with pytest.raises(RuntimeError, match=r"Multiply\.backward: input 0, x was given new data"):
+    with pytest.raises(RuntimeError, match=r"Multiply\.backward .MC057.: input 0, x was given"):
         loss.backward()
     ops.sum(w * w).backward()
     assert w.grad.data.tolist() == [0, 0, 0]
@@ -414,7 +414,7 @@ def test_operators_follow_numpy():
 
 def test_grad_of_many_numbers_wants_a_seed():
     x = leaf(2, 3)
-    with pytest.raises(ValueError, match=r"grad: output has shape \(2, 3\), .* a single number"):
+    with pytest.raises(ValueError, match=r"grad .MC057.: output has shape \(2, 3\), .* single"):
         grad(x * x, [x])
     with pytest.raises(ValueError, match=r"grad: seed has shape \(3,\), but output .* \(2, 3\)"):
         grad(x * x, [x], seed=Tensor(np.ones(3)))

@@ -395,7 +395,11 @@ def test_get_takes_objects_and_classes():
     [
         (lambda: SGD(lr=0.1), ValueError, "unknown argument 'lr'. Did you mean 'learning_rate'?"),
         (lambda: Adam(beta1=0.1), ValueError, "'beta1'. Did you mean 'beta_1'?"),
-        (lambda: AdamW(wd=0.1), ValueError, "AdamW: unknown argument 'wd'.*'weight_decay'"),
+        (
+            lambda: AdamW(wd=0.1),
+            ValueError,
+            "AdamW .MC050.: unknown argument 'wd'.*'weight_decay'",
+        ),
         (lambda: SGD("0.1"), TypeError, "SGD: learning_rate must be a number, but is '0.1'"),
         (lambda: SGD(True), TypeError, "learning_rate must be a number, but is True"),
         (lambda: SGD(-1.0), ValueError, "finite and at least 0, but is -1.0"),

@@ -178,7 +178,8 @@ def test_frozen_layers_do_not_move_and_thawing_is_honored_in_the_next_fit():
     quiet(model, *data())
     frozen = model.get_weights()
     model.layers[0].trainable = True
-    quiet(model, *data())
+    with pytest.warns(UserWarning, match=r"fit \[MC051\]: note: .*trains now also '\w+/\w+/bias'"):
+        quiet(model, *data())
     thawed = model.get_weights()
     np.testing.assert_array_equal(start[0], frozen[0])
     assert (frozen[2] != start[2]).any() and (thawed[0] != frozen[0]).any()
@@ -206,7 +207,8 @@ def test_compiling_again_resets_the_optimizer():
     model = classifier(optimizer="adam")
     quiet(model, *data())
     assert model.optimizer.iterations == 1
-    model.compile("adam", "sparse_categorical_crossentropy")
+    with pytest.warns(UserWarning, match=r"compile \[MC055\]: note: .*reset \(step 1 to 0\)"):
+        model.compile("adam", "sparse_categorical_crossentropy")
     assert model.optimizer.iterations == 0 and not model.optimizer.built
 
 
@@ -527,7 +529,7 @@ def test_compile_accepts_what_means_nothing_here():
 )
 def test_misspelt_keywords_get_a_hint(call, word, right):
     with pytest.raises(
-        TypeError, match=f"{call}: has no argument '{word}'. Did you mean '{right}'"
+        TypeError, match=f"{call} .MC050.: has no argument '{word}'. Did you mean '{right}'"
     ):
         getattr(classifier(), call)(**{word: 1})
 
@@ -539,7 +541,7 @@ def test_misspelt_keywords_get_a_hint(call, word, right):
 @pytest.mark.parametrize("value", [0, -1])
 def test_counts_must_be_positive(name, value):
     x, y = data()
-    with pytest.raises(ValueError, match=f"fit: {name} must be an integer of at least 1, but is"):
+    with pytest.raises(ValueError, match=f"fit .MC054.: {name} must be an integer of at least 1"):
         quiet(classifier(), x, y, validation_data=(x, y), **{name: value})
     with pytest.raises(TypeError, match=f"fit: {name} must be an integer"):
         quiet(classifier(), x, y, validation_data=(x, y), **{name: 1.5})

@@ -16,10 +16,10 @@ class _Series(dict[str, list[Any]]):
 
     def __missing__(self, name: str) -> list[Any]:
         if not self:
-            raise KeyError(f"the history has no {name!r}: no epoch is done.")
+            raise KeyError(f"[MC053] the history has no {name!r}: no epoch is done.")
         beginnings = [known for known in self if known.startswith(name)]
         hint = f" Did you mean {beginnings[0]!r}?" if beginnings else did_you_mean(name, self)
-        raise KeyError(f"the history has no {name!r}.{hint} It has: {', '.join(self)}.")
+        raise KeyError(f"[MC053] the history has no {name!r}.{hint} It has: {', '.join(self)}.")
 
 
 class History(Callback):

@@ -41,11 +41,11 @@ class MonitorCallback(Callback):
     def _check_name(self, name: str, names: Sequence[str]) -> None:
         if name in names:
             return
-        hint = did_you_mean(name, names)
+        code, hint = "MC050", did_you_mean(name, names)
         if name.removeprefix("val_") in names:
-            hint = " Give fit validation_data or validation_split."
+            code, hint = "MC056", " Give fit validation_data or validation_split."
         raise ValueError(
-            f"{type(self).__name__}: watches {name!r}, but the logs will only have "
+            f"{type(self).__name__} [{code}]: watches {name!r}, but the logs will only have "
             f"{', '.join(names)}.{hint}"
         )
 

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from minicnn.cli import doctor, evaluate, gradcheck, predict, source, train, warmup
+from minicnn.cli import doctor, evaluate, explain, gradcheck, predict, source, train, warmup
 from minicnn.cli.problems import UserError
 from minicnn.suggest import did_you_mean
 
@@ -15,6 +15,7 @@ COMMANDS = {
     "train": train,
     "evaluate": evaluate,
     "predict": predict,
+    "explain": explain,
     "doctor": doctor,
     "source": source,
     "warmup": warmup,

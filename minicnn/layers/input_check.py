@@ -2,8 +2,8 @@
 
 from minicnn.layers.shapes import Shape
 
-CHANNELS_FIRST = "This looks like channels-first: use np.transpose(x, (0, 2, 3, 1))."
-ONE_INPUT = "One input only? Add the batch axis: x[None]."
+CHANNELS_FIRST = "[MC002] This looks like channels-first: use np.transpose(x, (0, 2, 3, 1))."
+ONE_INPUT = "[MC001] One input only? Add the batch axis: x[None]."
 
 
 def check_images(title: str, shape: Shape) -> None:

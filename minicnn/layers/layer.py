@@ -106,6 +106,14 @@ class Layer(Hookable):
         self._call_losses: list[Tensor] = []  # what the last call has added
         self._losses_of: calling.Call | None = None  # and the outermost call in which it was
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not callable(value) and inspect.isfunction(getattr(type(self), name, None)):
+            raise AttributeError(
+                f"{type(self).__name__} [MC052]: {name} is a method, which an assignment would "
+                f"hide. Call it: {name}(...)."
+            )
+        super().__setattr__(name, value)
+
     def __call__(self, x: Any, *others: Any, training: bool | None = None, **keywords: Any) -> Any:
         """Compute the output, after making the weights if this is the first call.
 

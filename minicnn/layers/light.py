@@ -1,13 +1,13 @@
 """Augmentation that changes the light of images: RandomBrightness, RandomContrast."""
 
 import math
-import warnings
 from typing import Any
 
 from minicnn import ops
 from minicnn.arguments import number
 from minicnn.autograd import Tensor
 from minicnn.layers.augmentation import ImageAugmentation, bounds
+from minicnn.notices import warn_user
 
 
 class RandomLight(ImageAugmentation):
@@ -58,11 +58,10 @@ class RandomLight(ImageAugmentation):
         span = self.high - self.low
         outside = max(high - self.high, self.low - low) > span
         if outside or 0 < high - low < span / 100:
-            warnings.warn(
+            warn_user(
                 f"{self.title} [MC033]: value_range={self.value_range} does not fit images whose "
                 f"pixels are {low:.4g} to {high:.4g}. Give the range that pixels can have: "
-                f"value_range=(0, 1) or (0, 255).",
-                stacklevel=2,
+                f"value_range=(0, 1) or (0, 255)."
             )
 
     def get_config(self) -> dict[str, Any]:

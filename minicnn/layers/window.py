@@ -45,9 +45,9 @@ class Window(NamedTuple):
             return
         gaps = "" if self.dilation == (1, 1) else f", dilated by {self.dilation},"
         raise ValueError(
-            f"{title}: a window of {P} x {Q}{gaps} does not fit into images of {H} x {W} (input "
-            f"shape {image}). Use padding='same', a smaller window, or shrink the images less in "
-            f"the layers before."
+            f"{title} [MC004]: a window of {P} x {Q}{gaps} does not fit into images of {H} x {W} "
+            f"(input shape {image}). Use padding='same', a smaller window, or shrink the images "
+            f"less in the layers before."
         )
 
     def _count(self, size: int | None, window: int, stride: int) -> int | None:

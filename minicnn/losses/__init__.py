@@ -145,7 +145,7 @@ def get(identifier: Any) -> Loss | None:
     'mean_squared_error'
     >>> get("sparse_categorical_crossentrpy")
     Traceback (most recent call last):
-    ValueError: unknown loss 'sparse_categorical_crossentrpy'. Did you mean 'sparse_categorical_...
+    ValueError: [MC050] unknown loss 'sparse_categorical_crossentrpy'. Did you mean 'sparse_categ...
     """
     if identifier is None or isinstance(identifier, Loss):
         return identifier

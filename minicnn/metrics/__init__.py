@@ -211,7 +211,7 @@ def get(identifier: Any) -> Metric:
     'mean_squared_error'
     >>> get("acuracy")
     Traceback (most recent call last):
-    ValueError: unknown metric 'acuracy'. Did you mean 'accuracy'? Known are: AUC, ...
+    ValueError: [MC050] unknown metric 'acuracy'. Did you mean 'accuracy'? Known are: AUC, ...
     """
     if isinstance(identifier, Metric):
         return identifier

@@ -9,9 +9,7 @@ import numpy as np
 
 from minicnn.autograd import Tensor
 from minicnn.backend import Array, floatx
-from minicnn.layers import Layer, Normalization, Rescaling
 from minicnn.layers.input_check import CHANNELS_FIRST, ONE_INPUT
-from minicnn.layers.nesting import parts_of
 from minicnn.layers.shapes import Shape
 
 CHUNK = 1 << 20  # numbers that are looked at together, so that no large temporary array is made
@@ -122,13 +120,6 @@ def fits(came: Shape, wanted: Shape) -> bool:
     return len(came) == len(wanted) and all(
         one == other or one is None or other is None
         for one, other in zip(came[1:], wanted[1:], strict=True)
-    )
-
-
-def scales_its_inputs(layer: Layer) -> bool:
-    """Whether there is a Rescaling or Normalization in a model, for which pixels are right."""
-    return isinstance(layer, Rescaling | Normalization) or any(
-        scales_its_inputs(part) for part in parts_of(layer)
     )
 
 

@@ -19,7 +19,7 @@ def hints_at_misspelt_keywords(method: Callable[P, R]) -> Callable[P, R]:
     ...     def fit(self, x, epochs=1): ...
     >>> Model().fit([1], epoch=3)
     Traceback (most recent call last):
-    TypeError: fit: has no argument 'epoch'. Did you mean 'epochs'? It has: x, epochs.
+    TypeError: fit [MC050]: has no argument 'epoch'. Did you mean 'epochs'? It has: x, epochs.
     """
     known = list(inspect.signature(method).parameters)[1:]  # without self
 
@@ -28,8 +28,8 @@ def hints_at_misspelt_keywords(method: Callable[P, R]) -> Callable[P, R]:
         for name in keywords:
             if name not in known:
                 raise TypeError(
-                    f"{method.__name__}: has no argument {name!r}.{did_you_mean(name, known)} "
-                    f"It has: {', '.join(known)}."
+                    f"{method.__name__} [MC050]: has no argument {name!r}."
+                    f"{did_you_mean(name, known)} It has: {', '.join(known)}."
                 )
         return method(*arguments, **keywords)
 

@@ -14,10 +14,11 @@ from minicnn.models.backup import Backup
 from minicnn.models.batches import Batch, Feed
 from minicnn.models.class_weights import ClassWeights
 from minicnn.models.interrupts import interrupts_held
-from minicnn.models.notices import warn_user
 from minicnn.models.output_scores import OutputScores
 from minicnn.models.scores import Scores
 from minicnn.models.validation import Validation
+from minicnn.models.watches import FitWatches
+from minicnn.notices import warn_user
 from minicnn.utils import pack_x_y_sample_weight
 from minicnn.variable import Variable
 
@@ -48,6 +49,7 @@ class Loop:
         self.epoch = self.step = 0  # with which fit goes on
         self.logs: Logs = {}  # of the last epoch
         self.resumed: Backup | None = None  # where fit begins, if not at its beginning
+        self.watches: FitWatches | None = None  # of fit
 
     def train_step(self, batch: Batch, variables: list[Variable]) -> None:
         """Do a step, as it stands here or as the model defines it itself."""
@@ -59,12 +61,14 @@ class Loop:
     def usual_train_step(self, batch: Batch, variables: list[Variable]) -> None:
         """Go forward, go backward, change the weights."""
         y_pred = self.model(batch.x, training=True)
-        loss = self._loss_of(batch, y_pred, training=True)
+        loss = self.loss_of(batch, y_pred, training=True)
         optimizer = self.model.optimizer
         assert optimizer is not None
         gradients = grad(optimizer.scale_loss(loss), variables) if variables else []
         value, outputs = loss.item(), mapped(Tensor.numpy, y_pred)
         del loss, y_pred  # and with them the graph, so that its memory serves the next step
+        if self.watches is not None:
+            self.watches.before_update(value, gradients, batch)
         if variables:
             with interrupts_held():
                 optimizer.apply(gradients, variables)
@@ -83,10 +87,11 @@ class Loop:
         """Go forward, and see how good the outputs are."""
         with no_grad():
             y_pred = self.model(batch.x)
-            loss = self._loss_of(batch, y_pred, training=False)
+            loss = self.loss_of(batch, y_pred, training=False)
         self.scores.update(loss.item(), batch, mapped(Tensor.numpy, y_pred))
 
-    def _loss_of(self, batch: Batch, y_pred: Any, training: bool) -> Tensor:
+    def loss_of(self, batch: Batch, y_pred: Any, training: bool) -> Tensor:
+        """The loss of a batch, with what regularization adds to it."""
         if not self._has_own_loss:
             return self.scores.of_batch(batch, y_pred, self.model.losses)
         return self.model.compute_loss(batch.x, batch.y, y_pred, batch.weight, training=training)
@@ -112,6 +117,7 @@ class Loop:
         self.model.stop_training = False
         self.feed = feed
         variables = self.model.variables_to_train()
+        self.watches = FitWatches(self, variables)
         self.callbacks.on_train_begin()
         if self.resumed is not None:
             self.resumed.begin(self)

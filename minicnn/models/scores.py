@@ -60,7 +60,7 @@ class Scores:
         self, loss: Any = None, loss_weight: Any = None, plain: Any = None, weighted: Any = None
     ) -> None:
         self.loss = _single_loss(loss)
-        self._loss_weight = _single_weight(loss_weight)
+        self.loss_weight = _single_weight(loss_weight)
         self._plain = _listed("metrics", plain)
         self._weighted = _listed("weighted_metrics", weighted)
         given = [*self._plain, *self._weighted]
@@ -113,8 +113,8 @@ class Scores:
         """The loss of a batch, with what regularization adds to it."""
         assert self.loss is not None
         loss = self.loss(sole(batch.y), sole(y_pred), sole(batch.weight))
-        if self._loss_weight is not None:
-            loss = loss * self._loss_weight
+        if self.loss_weight is not None:
+            loss = loss * self.loss_weight
         for penalty in penalties:
             loss = loss + penalty
         return loss

@@ -16,7 +16,7 @@ from minicnn.models.batches import (
     split,
 )
 from minicnn.models.checks import classes_only_in
-from minicnn.models.notices import warn_user
+from minicnn.notices import warn_user
 from minicnn.random import new_generator
 
 Given: TypeAlias = "tuple[Any, Any, Any]"  # x, y and sample_weight, as the user gave them

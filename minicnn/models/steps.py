@@ -14,7 +14,7 @@ from minicnn.layers.structure import mapped
 from minicnn.metrics import Metric
 from minicnn.models.batches import Batch
 from minicnn.models.loop import AnyScores, Loop, as_numpy
-from minicnn.models.notices import warn_user
+from minicnn.notices import warn_user
 from minicnn.optimizers import Optimizer
 from minicnn.utils import unpack_x_y_sample_weight
 from minicnn.variable import Variable
@@ -33,7 +33,6 @@ class Steps(Layer):
         self.stop_training = False
         self._settings: tuple[Any, ...] = (None,)  # of compile: the loss and what belongs to it
         self._scores: AnyScores | None = None
-        self._warned_of_pixels = False
         self._loop: Loop | None = None  # of the fit that is running
 
     @property

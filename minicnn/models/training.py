@@ -14,11 +14,9 @@ from minicnn.layers.shapes import is_shape
 from minicnn.layers.structure import is_nested, leaves, mapped
 from minicnn.models.backup import Backup
 from minicnn.models.batches import Batch, Batches, Feed, checked, converted
-from minicnn.models.checks import looks_like_pixels, scales_its_inputs
 from minicnn.models.class_weights import class_weights
 from minicnn.models.keywords import hints_at_misspelt_keywords
 from minicnn.models.loop import AnyScores, Loop, as_numpy, packed_data
-from minicnn.models.notices import warn_user
 from minicnn.models.output_scores import OutputScores
 from minicnn.models.progress import observed
 from minicnn.models.scores import Scores, sole
@@ -31,6 +29,11 @@ from minicnn.models.sources import (
 )
 from minicnn.models.steps import OWN_LOSSES, Steps
 from minicnn.models.validation import Validation
+from minicnn.models.watches.accuracy_gap import note_accuracy_gap, remember_data
+from minicnn.models.watches.last_activation import check_last_activation
+from minicnn.models.watches.pixels import warn_of_pixels
+from minicnn.models.watches.shared_rows import warn_of_shared_rows
+from minicnn.models.watches.trainability import note_reset_of_optimizer
 
 Callbacks: TypeAlias = "Callback | Iterable[Callback] | None"
 Results: TypeAlias = "float | list[float] | dict[str, float]"
@@ -83,7 +86,10 @@ class Trainer(Steps):
         """
         self._settings = (loss, loss_weights, metrics, weighted_metrics)
         scores = self._new_scores(self.names_of_outputs())
-        self.optimizer = optimizers.get(optimizer)
+        new_optimizer = optimizers.get(optimizer)
+        check_last_activation(self, scores)
+        note_reset_of_optimizer(self, new_optimizer)
+        self.optimizer = new_optimizer
         self.loss = loss
         self._scores = scores
 
@@ -176,15 +182,16 @@ class Trainer(Steps):
         elif validation_split:
             held_out = split_off(batches, validation_split, validation_batch_size or batch_size)
         feed = Feed(batches, steps_per_epoch)
-        self._get_ready(feed, "fit")
-        self._warn_of_pixels(feed)
+        warn_of_pixels(self, self._get_ready(feed, "fit").x)
         validation = None
         if held_out is not None:
             validation = Validation(
                 held_out, validation_steps, validation_freq, epochs - initial_epoch
             )
             self._get_ready(validation.feed(), "fit: validation_data")
+            warn_of_shared_rows(self, batches, held_out)
         scores = self._compiled("fit")
+        remember_data(self, None if validation_split else x)
         own = CallbackList(callbacks)
         if not self.overrides("train_step"):
             own.check_names(_names_in_logs(scores.names, validated=validation is not None))
@@ -262,6 +269,7 @@ class Trainer(Steps):
         scores = self._compiled("evaluate")
         with observed(self, CallbackList(callbacks).callbacks, verbose, feed.steps) as observers:
             logs = Loop(self, scores, observers).evaluate(feed)
+        note_accuracy_gap(self, x, logs)
         return self._reported(logs, return_dict)
 
     @hints_at_misspelt_keywords
@@ -388,7 +396,7 @@ class Trainer(Steps):
         if self._scores is not None:
             self._scores.forget_choice()
 
-    def _get_ready(self, feed: Feed, who: str) -> None:
+    def _get_ready(self, feed: Feed, who: str) -> Batch:
         """Build the model for the first batch, and see whether data and model fit together."""
         first = feed.peek()
         if first is None:
@@ -397,6 +405,7 @@ class Trainer(Steps):
         labels = all_labels(feed.batches, first)
         if self._scores is not None and labels is not None:
             self._fit_scores_to(labels, who)
+        return first
 
     def _fit_scores_to(self, labels: Any, who: str) -> None:
         if any(map(self.overrides, OWN_LOSSES)) and self._settings[0] is None:
@@ -436,19 +445,6 @@ class Trainer(Steps):
             assert self._scores is not None
             self._scores.kind_of_labels = kind
 
-    def _warn_of_pixels(self, feed: Feed) -> None:
-        first = feed.peek()
-        if self._warned_of_pixels or first is None:
-            return
-        pixels = next(filter(looks_like_pixels, leaves(first.x)), None)
-        if pixels is None or scales_its_inputs(self):
-            return
-        self._warned_of_pixels = True
-        warn_user(
-            f"fit [MC030]: the inputs span 0 to {pixels.max():.0f}, and weights are made for "
-            f"numbers around 1. Divide them: x / 255."
-        )
-
     def _reported(self, logs: dict[str, float], return_dict: bool) -> Results:
         if return_dict:
             return logs
@@ -463,7 +459,7 @@ class Trainer(Steps):
 def _check_counts(who: str, **counts: int | None) -> None:
     for name, count in counts.items():
         if count is not None:
-            whole_number(who, name, count)
+            whole_number(f"{who} [MC054]", name, count)
 
 
 def _names_in_logs(names: list[str], validated: bool) -> list[str]:

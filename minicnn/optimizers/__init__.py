@@ -61,7 +61,7 @@ def get(identifier: Any) -> Optimizer:
     0.004
     >>> get("adm")
     Traceback (most recent call last):
-    ValueError: unknown optimizer 'adm'. Did you mean 'adam'? Known are: adadelta, ...
+    ValueError: [MC050] unknown optimizer 'adm'. Did you mean 'adam'? Known are: adadelta, ...
     """
     if isinstance(identifier, dict) and "class_name" in identifier:
         table = OPTIMIZERS | {"lookahead": Lookahead}

@@ -120,7 +120,7 @@ class Optimizer:
         for name in unknown:
             known = [*inspect.signature(type(self)).parameters, *OPTIONS]
             hint = did_you_mean(SHORT_FORMS.get(name, name), known)
-            raise ValueError(f"{type(self).__name__}: unknown argument {name!r}.{hint}")
+            raise ValueError(f"{type(self).__name__} [MC050]: unknown argument {name!r}.{hint}")
 
     @property
     def learning_rate(self) -> float:

@@ -32,7 +32,7 @@ class SGD(Optimizer):
 
     >>> SGD(lr=0.1)
     Traceback (most recent call last):
-    ValueError: SGD: unknown argument 'lr'. Did you mean 'learning_rate'?
+    ValueError: SGD [MC050]: unknown argument 'lr'. Did you mean 'learning_rate'?
     """
 
     def __init__(
