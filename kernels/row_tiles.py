@@ -102,34 +102,32 @@ class RowTile(Tile):
         self.Q, self.columns = range(Q), range(pixels + Q - 1)
 
     def _window(self, A, B, K, x_a, x_b, x_k, w_step):
-        builder, w = self.builder, len(self.anchors)  # the place of the pointer in a state
+        builder = self.builder
         column = builder.mul(K, w_step)
         others = builder.mul(column, INT(len(self.Q) - 1))
         channels = self._loop(K, None, self._meet(x_k, w_step, column))
 
         def row(state):
-            state = channels(state)
-            state[w] = builder.gep(state[w], [others])
-            return state
+            x, w, *sums = channels(state)
+            return [x, builder.gep(w, [others]), *sums]
 
         return self._loop(A, x_a, row)
 
     def _meet(self, x_k, w_step, column):
         """One step of the sum: all pixels meet all columns of the window."""
-        builder, count = self.builder, len(self.anchors)
+        builder = self.builder
 
         def body(state):
-            anchors, w, sums = state[:count], state[count], state[count + 1 :]
+            x, w, *sums = state
             cells = [builder.gep(w, [builder.mul(column, INT(q))]) for q in self.Q]
             filters = [self._load(cell, 0) for cell in cells]
-            near = self._near(anchors)
+            near = self._near(x)
             for k in self.columns:
                 pixel = self._pixel(near, k)
                 for q in self.Q:
                     if k - q in self.pixels:
                         sums[k - q] = self._fmuladd(pixel, filters[q], sums[k - q])
-            moved = [builder.gep(anchor, [x_k]) for anchor in anchors]
-            return [*moved, builder.gep(w, [w_step]), *sums]
+            return [builder.gep(x, [x_k]), builder.gep(w, [w_step]), *sums]
 
         return body
 
@@ -148,7 +146,6 @@ class TurnedTile(Tile):
 
     def emit(self, x, w, start, y, add, floor, *loops):  # w is dy here
         N, I, J, x_image, x_row, self.x_column, _, self.dy_step, self.y_pixel = loops
-        self.anchors = range(1)  # the first of a state moves with the loops
         row = functools.partial(self._row, self.builder.sub(J, INT(self.Q - 1)))
         rows = self._loop(N, x_image, self._loop(I, x_row, row))
         _, _, *sums = rows([x, w, *(self._load(start, 0) for _ in self.pixels)])

@@ -42,7 +42,7 @@ INT = ir.IntType(64)
 WIDTHS = (1, 2, 4)  # vectors side by side
 MOST_PIXELS = 14
 REPLACE, ADD, PASS_CACHES = 0, 1, 2  # what a tile does with its sums; see _tile_in_python
-SHARED = 4  # pixels that are reached from one pointer, where several are needed
+REACH = 8  # pixels that are reached from one pointer
 
 
 def _vector_registers():
@@ -291,31 +291,34 @@ class Tile(VectorCode):
 
     def emit(self, x, w, start, y, add, floor, *loops):
         A, B, K, x_a, x_b, x_k, x_pixel, w_step, self.y_pixel = loops
-        apart = SHARED if len(self.width) == 1 else MOST_PIXELS  # see _near
-        self.anchors = range(0, len(self.columns), apart)
-        self.steps = [self.builder.mul(x_pixel, INT(m)) for m in range(apart)]
-        if apart == SHARED:
-            self.steps = [self._opaque(step) for step in self.steps]
+        size = INT(VECTOR_BYTES // self.vector.count)
+        odd = range(1, min(REACH, len(self.columns)), 2)
+        self.steps = {
+            m: self._opaque(self.builder.mul(x_pixel, self.builder.mul(size, INT(m)))) for m in odd
+        }
+        self.leap = self.builder.mul(x_pixel, INT(REACH))
         sums = [self._load(start, v) for _ in self.pixels for v in self.width]
-        body = self._window(A, B, K, x_a, x_b, x_k, w_step)
-        anchors = [self.builder.gep(x, [self.builder.mul(x_pixel, INT(m))]) for m in self.anchors]
-        results = body([*anchors, w, *sums])
-        self._store(y, results[len(self.anchors) + 1 :], add, floor)
+        _, _, *sums = self._window(A, B, K, x_a, x_b, x_k, w_step)([x, w, *sums])
+        self._store(y, sums, add, floor)
 
     def _window(self, A, B, K, x_a, x_b, x_k, w_step):
         """The loops of the sum."""
         row = self._loop(B, x_b, self._loop(K, None, self._multiply_add(x_k, w_step)))
         return self._loop(A, x_a, row)
 
-    def _near(self, anchors):
-        """The pointers from which this round's pixels are reached, by self.steps.
+    def _near(self, x):
+        """The pointers from which this round's pixels are reached, one for REACH of them.
 
         LLVM likes to go from pixel to pixel with one pointer, to save registers. Then each load
-        waits for an addition, which is fast enough for tiles of several vectors, and also keeps
-        LLVM from loading too much too early. A tile of one vector needs a pixel every half cycle:
-        it has a pointer to every fourth pixel, and LLVM must not see that they are related.
+        waits for an addition, and on many CPUs additions wait for the units that multiply. But an
+        address may be a pointer plus 1, 2, 4 or 8 times a register, without an addition: the steps
+        to 1, 3, 5 and 7 pixels in registers are enough for all up to 8. LLVM must not see how
+        pointers and steps are related, or it goes back to its additions.
         """
-        return [self._opaque(a) for a in anchors] if len(self.width) == 1 else anchors
+        near = [self._opaque(x)]
+        for _ in self.columns[REACH::REACH]:
+            near.append(self._opaque(self.builder.gep(near[-1], [self.leap])))
+        return near
 
     def _opaque(self, value):
         """`value`, by way of an instruction that LLVM cannot look into: an empty one."""
@@ -324,27 +327,32 @@ class Tile(VectorCode):
 
     def _multiply_add(self, x_k, w_step):
         """One step of the sum, and the pointers moved on to the next."""
-        builder, count = self.builder, len(self.anchors)
+        builder = self.builder
 
         def body(state):
-            anchors, w, sums = state[:count], state[count], state[count + 1 :]
+            x, w, *sums = state
             filters = [self._load(w, v) for v in self.width]
-            near = self._near(anchors)
+            near = self._near(x)
             for m in self.pixels:
                 pixel = self._pixel(near, m)
                 for v in self.width:
                     n = m * len(self.width) + v
                     sums[n] = self._fmuladd(pixel, filters[v], sums[n])
-            moved = [builder.gep(anchor, [x_k]) for anchor in anchors]
-            return [*moved, builder.gep(w, [w_step]), *sums]
+            return [builder.gep(x, [x_k]), builder.gep(w, [w_step]), *sums]
 
         return body
 
     def _pixel(self, near, column):
         """The number of a column of x, in all lanes."""
-        anchor, step = divmod(column, len(self.steps))
-        at = self.builder.gep(near[anchor], [self.steps[step]])
-        return self._broadcast(self.builder.load(at))
+        builder = self.builder
+        anchor, steps = divmod(column, REACH)
+        at = near[anchor]
+        if steps:
+            doublings = (steps & -steps).bit_length() - 1
+            step = builder.shl(self.steps[steps >> doublings], INT(doublings))
+            byte = builder.bitcast(at, ir.IntType(8).as_pointer())
+            at = builder.bitcast(builder.gep(byte, [step]), at.type)
+        return self._broadcast(builder.load(at))
 
     def _loop(self, count, x_step, body):
         """`body`, repeated; x_step: how far x moves per round, or None if the body moves it itself.
@@ -363,8 +371,7 @@ class Tile(VectorCode):
             variables = [builder.phi(value.type) for value in state]
             results = body(variables)
             if x_step is not None:
-                for k in range(len(self.anchors)):
-                    results[k] = builder.gep(variables[k], [x_step])
+                results[0] = builder.gep(variables[0], [x_step])
             following = builder.add(index, INT(1))
             for phi, first, later in zip(
                 [index, *variables], [INT(0), *state], [following, *results], strict=True
