@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from minicnn.autograd import Tensor, grad, no_grad
-from minicnn.backend import Array
+from minicnn.backend import Array, on_cpu
 from minicnn.callbacks import CallbackList, Logs
 from minicnn.layers.structure import leaves, mapped, packed
 from minicnn.models.backup import Backup
@@ -208,7 +208,7 @@ def packed_data(batch: Batch) -> Any:
 
 def as_numpy(output: Any) -> Array:
     """The numbers of a tensor, or of what a model's own step has returned in its place."""
-    return output.numpy() if isinstance(output, Tensor) else np.asarray(output)
+    return output.numpy() if isinstance(output, Tensor) else on_cpu(output)
 
 
 def plain_logs(logs: Any) -> Logs:
