@@ -32,6 +32,7 @@ setup(
         "minicnn.datasets",
         "minicnn.export",
         "minicnn.kernels",
+        "minicnn.kernels.emulator",
         "minicnn.layers",
         "minicnn.losses",
         "minicnn.metrics",
@@ -41,8 +42,16 @@ setup(
         "minicnn.utils",
         "minicnn.visualize",
     ],
-    package_dir={"minicnn": "minicnn", "minicnn.kernels": "kernels"},  # see minicnn/backend.py
-    package_data={"minicnn": ["py.typed"], "minicnn.kernels": ["*.cu"]},
+    package_dir={
+        "minicnn": "minicnn",
+        "minicnn.kernels": "kernels",  # see minicnn/backend.py
+        "minicnn.kernels.emulator": "kernels/emulator",
+    },
+    package_data={
+        "minicnn": ["py.typed"],
+        "minicnn.kernels": ["*.cu"],
+        "minicnn.kernels.emulator": ["*.h"],
+    },
     entry_points={"console_scripts": ["minicnn = minicnn.cli:main"]},
     classifiers=[
         "Development Status :: 4 - Beta",

@@ -100,7 +100,9 @@ def run(folder, save_freq, seconds=None):
         while not sign.exists() and not ended(child):
             time.sleep(0.001)
         time.sleep(seconds)
-        os.kill(child, signal.SIGKILL)  # one that has ended is not reaped yet, so this hits no other
+        os.kill(
+            child, signal.SIGKILL
+        )  # one that has ended is not reaped yet, so this hits no other
     _, status = os.waitpid(child, 0)
     return os.WIFSIGNALED(status)
 
