@@ -269,13 +269,13 @@ def _forward_cpu(x, chain):
 def _forward_gpu(x, chain):
     for weight, bias, relu, arrangement, pooling in chain.links:
         if weight.ndim == 2:
-            x = matmul.multiply.gpu(x.reshape(len(x), -1), weight, bias, relu)
+            x = matmul.multiply(x.reshape(len(x), -1), weight, bias, relu)
         elif pooling is None:
-            x = conv2d.forward.gpu(x, weight, bias, relu, *arrangement)
+            x = conv2d.forward(x, weight, bias, relu, *arrangement)
         else:
             window, *placement = pooling
-            x, _ = conv_pool.forward.gpu(x, weight, bias, arrangement, window, placement)
-    return cuda.module(x).stack([x, softmax.forward.gpu(x)]) if chain.softmax else x
+            x, _ = conv_pool.forward(x, weight, bias, arrangement, window, placement)
+    return cuda.module(x).stack([x, softmax.forward(x)]) if chain.softmax else x
 
 
 # forward(x, chain): x is (N, H, W, C), or (N, K) if the first link is a matrix product;

@@ -338,6 +338,11 @@ struct Share {                     // what one thread copies of one operand: EAC
     }
 };
 
+struct __align__(16) Tiles {       // in shared memory
+    STORED a[TILE_NUMBERS];
+    STORED b[TILE_NUMBERS];
+};
+
 struct Result {                    // out[m,f] = data[m * width + f] for m < rows, f < columns
     REAL* data;
     int rows, columns, width;
@@ -354,9 +359,7 @@ __device__ __forceinline__ int begin_of(int piece, int pieces, int terms) {
 // The sums of the block's tile, over one piece of the terms.
 template <class Left, class Right>
 __device__ __forceinline__ void product(const Left& left, const Right& right, int piece, int pieces,
-                                        int terms, const Result& out) {
-    __shared__ __align__(16) STORED a[TILE_NUMBERS];
-    __shared__ __align__(16) STORED b[TILE_NUMBERS];
+                                        int terms, Tiles& tiles, const Result& out) {
     const int first_m = blockIdx.x * TILE, first_f = blockIdx.y * TILE;
     const int first = begin_of(piece, pieces, terms), last = begin_of(piece + 1, pieces, terms);
     Share<Left> share_a(left, first_m);
@@ -366,12 +369,12 @@ __device__ __forceinline__ void product(const Left& left, const Right& right, in
     share_b.fetch(first, last);
     for (int k = first; k < last; k += STEP) {
         __syncthreads();                            // nobody reads the last tiles any more
-        share_a.store(a);
-        share_b.store(b);
+        share_a.store(tiles.a);
+        share_b.store(tiles.b);
         __syncthreads();                            // the new tiles are complete
         share_a.fetch(k + STEP, last);              // on its way while sums grow
         share_b.fetch(k + STEP, last);
-        multiply(a, b, sums);
+        multiply(tiles.a, tiles.b, sums);
     }
     #pragma unroll
     for (int s = 0; s < SUMS; ++s) {
@@ -390,6 +393,7 @@ extern "C" __global__ void __launch_bounds__(256)
 conv2d_forward(const REAL* x, const REAL* weight, const REAL* bias, REAL* y, int relu, int pieces,
                int N, int H, int W, int C, int P, int Q, int K, int F, int I, int J, int s, int t,
                int d, int e, int top, int left, int groups) {
+    __shared__ Tiles tiles;
     const Geometry g = {N, H, W, C, P, Q, K, F, I, J, s, t, d, e, top, left};
     const int group = blockIdx.z / pieces, piece = blockIdx.z % pieces;
     const int terms = P * Q * K, filters = groups * F;
@@ -397,26 +401,28 @@ conv2d_forward(const REAL* x, const REAL* weight, const REAL* bias, REAL* y, int
     const Matrix matrix = {weight + group * F, terms, F, filters};
     const Result out = {y + piece * (N * I * J * filters) + group * F, N * I * J, F, filters,
                         bias ? bias + group * F : bias, relu};
-    product(windows, matrix, piece, pieces, terms, out);
+    product(windows, matrix, piece, pieces, terms, tiles, out);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
 conv2d_input_grad(const REAL* dy, const REAL* weight, REAL* dx, int pieces, int N, int H, int W,
                   int C, int P, int Q, int K, int F, int I, int J, int s, int t, int d, int e,
                   int top, int left, int groups) {
+    __shared__ Tiles tiles;
     const Geometry g = {N, H, W, C, P, Q, K, F, I, J, s, t, d, e, top, left};
     const int group = blockIdx.z / pieces, piece = blockIdx.z % pieces;
     const int terms = P * Q * F, filters = groups * F;
     const Sources sources = {dy + group * F, g, filters};
     const TurnedFilters turned = {weight + group * F, g, filters};
     const Result out = {dx + piece * (N * H * W * C) + group * K, N * H * W, K, C, 0, 0};
-    product(sources, turned, piece, pieces, terms, out);
+    product(sources, turned, piece, pieces, terms, tiles, out);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
 conv2d_weight_grad(const REAL* x, const REAL* dy, REAL* dw, int pieces, int N, int H, int W,
                    int C, int P, int Q, int K, int F, int I, int J, int s, int t, int d, int e,
                    int top, int left, int groups) {
+    __shared__ Tiles tiles;
     const Geometry g = {N, H, W, C, P, Q, K, F, I, J, s, t, d, e, top, left};
     const int group = blockIdx.z / pieces, piece = blockIdx.z % pieces;
     const int terms = N * I * J, filters = groups * F;
@@ -424,7 +430,7 @@ conv2d_weight_grad(const REAL* x, const REAL* dy, REAL* dw, int pieces, int N, i
     const Matrix matrix = {dy + group * F, terms, F, filters};
     const int rows = P * Q * K;
     const Result out = {dw + piece * (rows * filters) + group * F, rows, F, filters, 0, 0};
-    product(cells, matrix, piece, pieces, terms, out);
+    product(cells, matrix, piece, pieces, terms, tiles, out);
 }
 
 // y[k] = the sum over pieces of parts[piece, k], + bias[k % columns]. One thread owns one y[k].

@@ -183,7 +183,8 @@ def _product_gpu(function, operands, epilogue, shape, sizes, g):
     else:
         given = (*operands, None, y, False, count, *window)
     cuda.launch("conv2d", function, grid, block, *given, defines=defines)
-    return y[0] if count == 1 else add_pieces(y, *(epilogue or (None, False)), shape)
+    bias, relu = epilogue or (None, False)
+    return y[0] if count == 1 else add_pieces(y, bias, relu, shape)
 
 
 def _forward_gpu(x, weight, bias, relu, strides, padding, dilation, groups):
@@ -214,9 +215,7 @@ def _weight_grad_gpu(x, dy, weight_shape, strides, padding, dilation, groups):
     return _product_gpu("conv2d_weight_grad", (x, dy), (), weight_shape, sizes, g)
 
 
-forward = Kernel(
-    "conv2d.forward", reference=_forward_reference, cpu=_forward_cpu, gpu=_forward_gpu
-)
+forward = Kernel("conv2d.forward", reference=_forward_reference, cpu=_forward_cpu, gpu=_forward_gpu)
 input_grad = Kernel(
     "conv2d.input_grad", reference=_input_grad_reference, cpu=_input_grad_cpu, gpu=_input_grad_gpu
 )

@@ -136,20 +136,20 @@ def _weight_grad_cpu(x, dy, where, weight_shape, arrangement):
 
 
 def _forward_gpu(x, weight, bias, arrangement, window, placement):
-    z = conv2d.forward.gpu(x, weight, bias, False, *arrangement)
-    return max_pool2d.forward_gpu(z, window, *placement, floor=0)
+    z = conv2d.forward(x, weight, bias, False, *arrangement)
+    return max_pool2d.pooled_gpu(z, window, placement, 0)
 
 
 def _input_grad_gpu(dy, where, weight, x_shape, arrangement):
     _, z_shape = conv2d.geometry(x_shape, weight.shape, arrangement)
-    dz = max_pool2d.scatter.gpu(dy, where, z_shape)
-    return conv2d.input_grad.gpu(dz, weight, x_shape, *arrangement)
+    dz = max_pool2d.scatter(dy, where, z_shape)
+    return conv2d.input_grad(dz, weight, x_shape, *arrangement)
 
 
 def _weight_grad_gpu(x, dy, where, weight_shape, arrangement):
     _, z_shape = conv2d.geometry(x.shape, weight_shape, arrangement)
-    dz = max_pool2d.scatter.gpu(dy, where, z_shape)
-    return conv2d.weight_grad.gpu(x, dz, weight_shape, *arrangement)
+    dz = max_pool2d.scatter(dy, where, z_shape)
+    return conv2d.weight_grad(x, dz, weight_shape, *arrangement)
 
 
 forward = Kernel(

@@ -23,7 +23,6 @@ from .kernel import Kernel
 from .memory import empty, zeros
 from .sweep import sweep
 
-
 PIXEL_BY_PIXEL = ((1, 1), ((0, 0), (0, 0)), (1, 1), 1)  # strides, padding, dilation, groups
 
 
@@ -81,17 +80,17 @@ def _row(matrix):
 
 
 def _multiply_gpu(x, weight, bias, relu):
-    return conv2d.forward.gpu(_row(x), _row(weight), bias, relu, *PIXEL_BY_PIXEL)[0, 0]
+    return conv2d.forward(_row(x), _row(weight), bias, relu, *PIXEL_BY_PIXEL)[0, 0]
 
 
 def _input_grad_gpu(dy, weight):
     x_shape = (1, 1, len(dy), len(weight))
-    return conv2d.input_grad.gpu(_row(dy), _row(weight), x_shape, *PIXEL_BY_PIXEL)[0, 0]
+    return conv2d.input_grad(_row(dy), _row(weight), x_shape, *PIXEL_BY_PIXEL)[0, 0]
 
 
 def _weight_grad_gpu(x, dy):
     weight_shape = (1, 1, x.shape[1], dy.shape[1])
-    return conv2d.weight_grad.gpu(_row(x), _row(dy), weight_shape, *PIXEL_BY_PIXEL)[0, 0]
+    return conv2d.weight_grad(_row(x), _row(dy), weight_shape, *PIXEL_BY_PIXEL)[0, 0]
 
 
 multiply = Kernel(

@@ -185,14 +185,18 @@ def _scatter_cpu(dy, where, x_shape):
 BANDS = 8  # of the pixels of an image in `scatter`, as in max_pool2d.cu
 
 
-def forward_gpu(x, window, strides, padding, floor=-np.inf):
+def pooled_gpu(x, window, placement, floor):
     """As `forward`; what is below `floor` becomes it."""
-    shape, pooling = pooled(x.shape, window, strides, padding)
+    shape, pooling = pooled(x.shape, window, *placement)
     y, where = cuda.empty(shape, x.dtype, x), cuda.empty(shape, np.int32, x)
     if y.size:
         given = (x, y, where, x.dtype.type(floor), *x.shape, *pooling)
         cuda.launch("max_pool2d", "max_pool2d_forward", cuda.blocks(y.size), (256,), *given)
     return y, where
+
+
+def _forward_gpu(x, window, strides, padding):
+    return pooled_gpu(x, window, (strides, padding), -np.inf)
 
 
 def _gather_gpu(x, where):
@@ -217,7 +221,7 @@ def _launch(function, threads, arrays, x_shape, y_shape):
 
 
 forward = Kernel(
-    "max_pool2d.forward", reference=_forward_reference, cpu=_forward_cpu, gpu=forward_gpu
+    "max_pool2d.forward", reference=_forward_reference, cpu=_forward_cpu, gpu=_forward_gpu
 )
 gather = Kernel("max_pool2d.gather", reference=_gather_reference, cpu=_gather_cpu, gpu=_gather_gpu)
 scatter = Kernel(

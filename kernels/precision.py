@@ -56,7 +56,7 @@ def rounding_to(name: str) -> Iterator[None]:
 
 
 def allow_tf32(allowed: bool) -> None:
-    """Let GPUs round the operands of float32 products to 11 bits, for speed; at first they do not."""
+    """Let GPUs round the operands of float32 products to 11 bits; at first they do not."""
     _setting.tf32 = bool(allowed)
 
 
