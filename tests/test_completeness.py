@@ -29,7 +29,7 @@ def test_every_file_of_kernels_is_a_family_or_a_tool():
     tools = {"__init__", "compiling", "correlate", "geometry", "kernel", "memory", "simd"}
     tools |= {"channel_code", "channel_tiles", "depthwise", "packing", "planning", "runs", "spread"}
     tools |= {"list_tiles", "prefetch", "row_tiles", "sharing", "sweep", "threads", "warmup"}
-    tools |= {"winners", "cuda", "gpu"}
+    tools |= {"winners", "cuda", "gpu", "precision"}
     files = {path.stem for path in ROOT.glob("kernels/*.py")}
     assert files == tools | set(kernels.FAMILIES)
 
@@ -59,28 +59,13 @@ def test_which_gpu_versions_are_missing():
         "addition.forward",
         "augment.gather",
         "augment.scatter",
-        "average_pool2d.forward",
-        "average_pool2d.spread",
         "batch_norm.moments",
         "batch_norm.normalize",
         "batch_norm.sums",
         "batch_norm.input_grad",
-        "chain.forward",
-        "conv2d.forward",
-        "conv2d.input_grad",
-        "conv2d.weight_grad",
-        "conv_pool.forward",
-        "conv_pool.input_grad",
-        "conv_pool.weight_grad",
         "dropout.apply",
         "layer_norm.forward",
         "layer_norm.backward",
-        "matmul.multiply",
-        "matmul.input_grad",
-        "matmul.weight_grad",
-        "max_pool2d.forward",
-        "max_pool2d.gather",
-        "max_pool2d.scatter",
         "normal_cdf.forward",
         "resize.along",
         "rmsprop.step",
