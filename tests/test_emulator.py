@@ -104,6 +104,13 @@ def test_uninitialised_shared_memory_is_nan():
     assert (y[:16] == 2).all() and np.isnan(y[16:]).all()
 
 
+def test_a_kernel_may_have_the_name_of_a_function_of_the_c_library():
+    y = emulator.zeros(32, np.float32)
+    code = 'extern "C" __global__ void step(float* y) { y[threadIdx.x] = 1; }'
+    emulator.RawModule(code=code).get_function("step")((1,), (32,), (y,))
+    assert (y == 1).all()
+
+
 def test_an_output_that_nobody_wrote_is_nan():
     y = emulator.empty(40, np.float32)
     run('extern "C" __global__ void k(float* y) { y[threadIdx.x] = 1; }', (y,))
