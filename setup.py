@@ -22,6 +22,7 @@ setup(
         "cuda12": [f"cupy-cuda12x{CUPY}", "cuda-toolkit[cublas,cudart,nvrtc]==12.*"],
         "cuda13": [f"cupy-cuda13x{CUPY}", "cuda-toolkit[cublas,cudart,nvrtc]==13.*"],
         "images": [PILLOW],
+        "cuda-check": ["nvidia-cuda-nvrtc>=13,<14", "nvidia-cuda-nvdisasm>=13,<14"],
         "onnx": [ONNX],
         "test": TEST,
         "dev": [*TEST, "ruff>=0.9", "mypy>=1.14"],
@@ -35,6 +36,7 @@ setup(
         "minicnn.export",
         "minicnn.gradcheck",
         "minicnn.kernels",
+        "minicnn.kernels.emulator",
         "minicnn.layers",
         "minicnn.losses",
         "minicnn.metrics",
@@ -46,11 +48,16 @@ setup(
         "minicnn.utils",
         "minicnn.visualize",
     ],
-    package_dir={"minicnn": "minicnn", "minicnn.kernels": "kernels"},  # see minicnn/backend.py
+    package_dir={
+        "minicnn": "minicnn",
+        "minicnn.kernels": "kernels",  # see minicnn/backend.py
+        "minicnn.kernels.emulator": "kernels/emulator",
+    },
     package_data={
         "minicnn": ["py.typed", "explanations/*.md"],
         "minicnn.gradcheck": ["report.html"],
         "minicnn.kernels": ["*.cu"],
+        "minicnn.kernels.emulator": ["*.h"],
     },
     entry_points={"console_scripts": ["minicnn = minicnn.cli:main"]},
     classifiers=[

@@ -44,24 +44,28 @@ class Kernel:
                 f"{self.name}: its GPU version is not written yet, but its arrays are on the GPU. "
                 f"Move them with Tensor.to('cpu')."
             )
-        return self.gpu(*(_given(a) for a in args))
+        return self.gpu(*map(_contiguous, args))
 
 
 def is_gpu_array(x: Any) -> bool:
-    """Whether x is a CuPy array. Asks the array itself, so CuPy need not be installed."""
+    """Whether x is a CuPy array, or an emulated one. Asks x, so CuPy need not be installed."""
     return hasattr(x, "__cuda_array_interface__")
 
 
-def _given(x: Any) -> Any:
-    """`x` as every version may expect it: in C order, and for Numba writeable.
-
-    CUDA ignores strides. Numba would compile anew for each layout, and once more for arrays that
-    are read-only because a graph holds them; the kernels promise to leave them alone.
-    """
-    if not hasattr(x, "flags"):
-        return x
-    if not x.flags.c_contiguous:
+def _contiguous(x: Any) -> Any:
+    """`x` in C order: CUDA ignores strides, and Numba would compile anew for each layout."""
+    if hasattr(x, "flags") and not x.flags.c_contiguous:
         return x.copy("C")
+    return x
+
+
+def _given(x: Any) -> Any:
+    """`x` as Numba wants it: in C order and writeable.
+
+    Numba would compile once more for arrays that are read-only because a graph holds them; the
+    kernels promise to leave them alone.
+    """
+    x = _contiguous(x)
     if isinstance(x, np.ndarray) and not x.flags.writeable:
         return _unlocked(x)
     return x

@@ -7,13 +7,15 @@
 NaN is not below zero, so it passes forward: a failure further up stays visible.
 
 Work:     one comparison per number; the time goes into memory.
-Threads:  one prange step owns a run of neighbouring numbers; a single run starts no threads.
-Versions: NumPy reference, Numba loops. To come: CUDA (relu.cu).
+Threads:  one prange step owns a run of neighbouring numbers; a single run starts no threads. On a
+          GPU one thread owns one number.
+Versions: NumPy reference, Numba loops, CUDA (relu.cu).
 """
 
 import numpy as np
 from numba import prange
 
+from . import cuda
 from .compiling import compiled, compiled_parallel
 from .kernel import Kernel
 from .memory import empty
@@ -74,6 +76,20 @@ def _backward_cpu(dy, y, more=None):
     return dx
 
 
-forward = Kernel("relu.forward", reference=_forward_reference, cpu=_forward_cpu)
+def _forward_gpu(x):
+    y = cuda.empty(x.shape, x.dtype, like=x)
+    cuda.launch("relu", "forward", cuda.blocks(x.size), 256, x, y, x.size)
+    return y
+
+
+def _backward_gpu(dy, y, more=None):
+    dx = cuda.empty(dy.shape, dy.dtype, like=dy)
+    cuda.launch("relu", "backward", cuda.blocks(dy.size), 256, dy, y, more, dx, dy.size)
+    return dx
+
+
+forward = Kernel("relu.forward", reference=_forward_reference, cpu=_forward_cpu, gpu=_forward_gpu)
 # backward(dy, y, more): arrays of one shape and dtype; more may be None
-backward = Kernel("relu.backward", reference=_backward_reference, cpu=_backward_cpu)
+backward = Kernel(
+    "relu.backward", reference=_backward_reference, cpu=_backward_cpu, gpu=_backward_gpu
+)

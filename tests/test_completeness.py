@@ -4,6 +4,7 @@ import importlib
 from pathlib import Path
 
 import pytest
+import test_cuda
 import test_kernels
 import test_op_kernels
 
@@ -29,7 +30,7 @@ def test_every_file_of_kernels_is_a_family_or_a_tool():
     tools = {"__init__", "compiling", "correlate", "geometry", "kernel", "memory", "simd"}
     tools |= {"channel_code", "channel_tiles", "depthwise", "packing", "planning", "runs", "spread"}
     tools |= {"list_tiles", "prefetch", "row_tiles", "sharing", "sweep", "threads", "warmup"}
-    tools |= {"winners"}
+    tools |= {"winners", "cuda", "gpu", "precision"}
     files = {path.stem for path in ROOT.glob("kernels/*.py")}
     assert files == tools | set(kernels.FAMILIES)
 
@@ -52,48 +53,10 @@ def test_every_kernel_is_called_what_it_is(name):
     assert getattr(importlib.import_module(f"minicnn.kernels.{family}"), function) is KERNELS[name]
 
 
-def test_which_gpu_versions_are_missing():
-    # the list shrinks with every .cu file; what stands here is what a GPU cannot do yet
-    assert kernels.without_gpu_version() == [
-        "adam.step",
-        "addition.forward",
-        "augment.gather",
-        "augment.scatter",
-        "average_pool2d.forward",
-        "average_pool2d.spread",
-        "batch_norm.moments",
-        "batch_norm.normalize",
-        "batch_norm.sums",
-        "batch_norm.input_grad",
-        "chain.forward",
-        "conv2d.forward",
-        "conv2d.input_grad",
-        "conv2d.weight_grad",
-        "conv_pool.forward",
-        "conv_pool.input_grad",
-        "conv_pool.weight_grad",
-        "dropout.apply",
-        "layer_norm.forward",
-        "layer_norm.backward",
-        "matmul.multiply",
-        "matmul.input_grad",
-        "matmul.weight_grad",
-        "max_pool2d.forward",
-        "max_pool2d.gather",
-        "max_pool2d.scatter",
-        "normal_cdf.forward",
-        "relu.forward",
-        "relu.backward",
-        "resize.along",
-        "rmsprop.step",
-        "rows.gather",
-        "sgd.step",
-        "sigmoid.sigmoid_grad",
-        "sigmoid.tanh_grad",
-        "softmax.forward",
-        "softmax_cross_entropy.forward",
-        "softmax_cross_entropy.backward",
-        "sum_rows.forward",
-        "warp.gather",
-        "warp.scatter",
-    ]
+def test_every_kernel_has_a_version_for_the_gpu():
+    assert kernels.without_gpu_version() == []
+
+
+def test_every_gpu_version_is_compared_with_its_reference():
+    tested = {name.partition(",")[0] for name in test_cuda.CALLS} | set(test_cuda.ELSEWHERE)
+    assert tested == set(KERNELS)
