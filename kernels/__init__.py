@@ -4,12 +4,14 @@ Each file holds one family of kernels: the formulas on top, a NumPy reference to
 sums as loops for Numba. Imports are relative, because this folder is installed as minicnn.kernels.
 
 The families are imported when they are first used: Numba takes longer to import than all the rest.
+So is the emulator, which few need.
 """
 
 import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from . import cuda, gpu
 from .kernel import Array, Kernel, is_gpu_array
 from .memory import empty, zeros
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:  # for editors and mypy; at run time __getattr__ does the same
         conv2d,
         conv_pool,
         dropout,
+        emulator,
         layer_norm,
         matmul,
         max_pool2d,
@@ -79,8 +82,11 @@ __all__ = [
     "chain",
     "conv2d",
     "conv_pool",
+    "cuda",
     "dropout",
     "empty",
+    "emulator",
+    "gpu",
     "is_gpu_array",
     "layer_norm",
     "matmul",
@@ -102,7 +108,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> ModuleType:
-    if name in FAMILIES:
+    if name in FAMILIES or name == "emulator":
         return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -15,11 +15,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from minicnn import backend
 from minicnn.backend import Array, array_module, floatx, kernels
 from minicnn.locking import hold, release
 
 Axis: TypeAlias = "int | tuple[int, ...] | None"
 
+_THERE = "there"  # the device of what was computed: that of what it was computed from
 _recording = True
 _births = itertools.count()
 _watchers: list[Watcher] = []
@@ -96,6 +98,8 @@ class Tensor:
             numbers become floatx(), float32 unless that was changed.
         requires_grad: whether a gradient for this tensor is wanted. The result of an op wants one
             as soon as one of its inputs does.
+        device: where to put the numbers: "cpu", "gpu" or "emulator". None: where set_device says;
+            arrays that are on a GPU stay there.
 
     Raises:
         TypeError: a gradient is wanted, but data is not floating point.
@@ -109,8 +113,11 @@ class Tensor:
     __slots__ = ("__weakref__", "born", "data", "grad", "logits", "op", "requires_grad")
     __array_ufunc__ = None  # so that `array * tensor` calls Tensor.__rmul__
 
-    def __init__(self, data: Any, requires_grad: bool = False) -> None:
-        self.data: Array = data if type(data) is np.ndarray else _as_array(data)
+    def __init__(self, data: Any, requires_grad: bool = False, device: str | None = None) -> None:
+        array = data if type(data) is np.ndarray else _as_array(data)
+        if device != _THERE:
+            array = backend.born(array) if device is None else backend.placed(array, device)
+        self.data: Array = array
         if requires_grad and self.data.dtype.kind != "f":
             raise TypeError(
                 f"Tensor: only floating point numbers have gradients, but data is "
@@ -171,22 +178,26 @@ class Tensor:
 
     def numpy(self) -> Array:
         """The data as a NumPy array; not a copy, if it lives on the CPU."""
-        data: Any = self.data
-        return data.get() if kernels.is_gpu_array(data) else data
+        return backend.on_cpu(self.data)
+
+    @property
+    def device(self) -> str:
+        """Where the data lives: "cpu", "gpu" or "emulator"."""
+        return backend.device_of(self.data)
 
     def detach(self) -> Tensor:
         """A tensor of the same data that remembers no op and requires no gradient."""
-        return Tensor(self.data)
+        return Tensor(self.data, device=_THERE)
 
     def to(self, device: str) -> Tensor:
-        """A tensor of the same numbers on `device`, "cpu" or "gpu", detached from this one."""
-        if device == "cpu":
-            return Tensor(self.numpy(), self.requires_grad)
-        if device != "gpu":
-            raise ValueError(f"Tensor.to: wants 'cpu' or 'gpu', but got {device!r}.")
-        import cupy
+        """A tensor of the same numbers on `device`, detached from this one.
 
-        return Tensor(cupy.asarray(self.data), self.requires_grad)
+        Raises:
+            ValueError: device is none of "cpu", "gpu" and "emulator".
+            RuntimeError: the device cannot be had; the message says why, and how to mend it.
+        """
+        backend.check_device("Tensor.to", device)
+        return Tensor(self.data, self.requires_grad, device)
 
     def backward(self, seed: Tensor | None = None) -> None:
         """Add the gradient of this tensor to the `.grad` of every leaf it was computed from.
@@ -347,7 +358,7 @@ class Op:
                 )
         for watcher in _watchers:
             watcher.before_forward(self, inputs)
-        output = Tensor(self.forward(*[x.data for x in inputs]))
+        output = Tensor(self.forward(*[x.data for x in inputs]), False, _THERE)
         if _recording and any([x.requires_grad for x in inputs]):
             self._remember(inputs, output)
         for watcher in _watchers:
@@ -411,11 +422,11 @@ def grad(
             f"grad: output has shape {output.shape}, but a gradient is taken of a single number. "
             f"Take the mean of output, or give a seed of its shape."
         )
-    dy = Tensor(xp.ones_like(output.data)) if seed is None else seed
+    dy = Tensor(xp.ones_like(output.data), device=_THERE) if seed is None else seed
     if dy.shape != output.shape:
         raise ValueError(f"grad: seed has shape {dy.shape}, but output has shape {output.shape}.")
     if create_graph and not dy.requires_grad:
-        dy = Tensor(dy.data, requires_grad=True)  # then all gradients require one; see _checked
+        dy = Tensor(dy.data, True, _THERE)  # then all gradients require one; see _checked
 
     wanted, found = set(inputs), {}
     growing: dict[Tensor, tuple[Tensor, ...]] = {output: (dy,)}  # one or two, to be added up
@@ -429,7 +440,9 @@ def grad(
             if tensor.op:
                 for x, dx in _gradients(tensor.op, dys):
                     growing[x] = (*_added_up(growing.get(x, ())), dx)
-    return [found[x] if x in found else Tensor(xp.zeros_like(x.data)) for x in inputs]
+    return [
+        found[x] if x in found else Tensor(xp.zeros_like(x.data), device=_THERE) for x in inputs
+    ]
 
 
 def _added_up(dys: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

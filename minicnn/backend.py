@@ -40,12 +40,66 @@ _floatx = "float32"
 
 
 def array_module(x: Array) -> Any:
-    """The library that x belongs to, numpy or cupy, for the arithmetic that needs no kernel."""
-    if kernels.is_gpu_array(x):
-        import cupy
+    """The library that x belongs to, for the arithmetic that needs no kernel: numpy or cupy.
 
-        return cupy
-    return np
+    For an emulated array it is the emulator, which has cupy's functions.
+    """
+    return kernels.cuda.module(x) if kernels.is_gpu_array(x) else np
+
+
+def device_of(x: Array) -> str:
+    """Where x lives: "cpu", "gpu" or "emulator".
+
+    >>> device_of(np.zeros(3))
+    'cpu'
+    """
+    if not kernels.is_gpu_array(x):
+        return "cpu"
+    return "emulator" if isinstance(x, np.ndarray) else "gpu"
+
+
+def placed(x: Array, device: str) -> Array:
+    """`x` on a device; itself, if it is there already.
+
+    Raises:
+        MemoryError: the GPU has no memory left; the message says what to do.
+    """
+    here = device_of(x)
+    if here == device:
+        return x
+    x = on_cpu(x)
+    if device == "cpu":
+        return x
+    return _copied_to_gpu(x) if device == "gpu" else kernels.emulator.asarray(x)
+
+
+def born(x: Array) -> Array:
+    """A NumPy array on the device that set_device has chosen; arrays on a GPU stay where they are.
+
+    >>> born(np.zeros(3))
+    array([0., 0., 0.])
+    """
+    return x if _device == "cpu" or kernels.is_gpu_array(x) else placed(x, _device)
+
+
+def beside(x: Array, like: Array) -> Array:
+    """`x` on the device of `like`, so that one kernel can take both."""
+    return placed(x, device_of(like))
+
+
+def kept_on_device(x: Array) -> Array:
+    """`x`, all samples of a data set, where new arrays are born, if a quarter of the room will do.
+
+    Without room it stays where it is, and its batches are copied one by one.
+    """
+    if _device == "gpu" and x.nbytes > kernels.gpu.free_bytes() // 4:
+        return x
+    return born(x)
+
+
+def on_cpu(x: Any) -> Array:
+    """`x` as a NumPy array; not a copy, if it is one. CuPy refuses np.asarray(x)."""
+    return x.get() if kernels.is_gpu_array(x) else np.asarray(x)
 
 
 def filled(shape: tuple[int, ...], value: Any, like: Array) -> Array:
@@ -61,12 +115,15 @@ def filled(shape: tuple[int, ...], value: Any, like: Array) -> Array:
 
 
 def set_device(name: str) -> None:
-    """Choose where new arrays are born: "cpu", "gpu", or "auto", the GPU if there is one.
+    """Choose where new arrays are born.
+
+    Args:
+        name: "cpu"; "gpu"; "auto", the GPU if there is one; or "emulator", where the kernels for
+            the GPU run on the CPU, very slowly, to learn about them and to test them.
 
     Raises:
         ValueError: the name is none of these.
-        RuntimeError: a GPU was asked for and cannot be had; the message says why.
-        NotImplementedError: the emulator, which is not written yet.
+        RuntimeError: a device was asked for and cannot be had; the message says why.
 
     >>> set_device("cpu"); get_device()
     'cpu'
@@ -74,33 +131,38 @@ def set_device(name: str) -> None:
     global _device
     if name not in DEVICES:
         raise ValueError(f"set_device: wants one of {', '.join(DEVICES)}, but got {name!r}.")
-    if name == "emulator":
-        raise NotImplementedError("set_device: the emulator is not written yet. Use 'cpu'.")
-    if name != "cpu":
-        reason = why_no_gpu()
-        if name == "gpu" and reason:
-            raise RuntimeError(f"set_device: no GPU can be used, because {reason}.")
-        name = "cpu" if reason else "gpu"
+    if name == "auto":
+        name = "cpu" if kernels.gpu.why_no_gpu() else "gpu"
+    elif name != "cpu":
+        check_device("set_device", name)
     _device = name
 
 
+def check_device(who: str, name: str) -> None:
+    """Raise an error unless arrays can be put on this device.
+
+    Raises:
+        ValueError: there is no device of this name.
+        RuntimeError: it cannot be had; the message says why, and how to mend it.
+    """
+    if name == "gpu" and (reason := kernels.gpu.why_no_gpu()):
+        raise RuntimeError(f"{who}: no GPU can be used, because {reason}.")
+    if name == "emulator" and (reason := kernels.emulator.why_unavailable()):
+        raise RuntimeError(f"{who}: the emulator cannot be used, because {reason}.")
+    if name not in DEVICES[1:]:
+        raise ValueError(f"{who}: wants one of {', '.join(DEVICES[1:])}, but got {name!r}.")
+
+
 def get_device() -> str:
-    """Where new arrays are born: "cpu" or "gpu"."""
+    """Where new arrays are born: "cpu", "gpu" or "emulator"."""
     return _device
 
 
-def why_no_gpu() -> str:
-    """The reason why training on a GPU is not possible here, or "" if it is."""
-    if importlib.util.find_spec("cupy") is None:
-        return "CuPy is not installed: pip install '.[cuda13]' in minicnn's folder"
+def _copied_to_gpu(x: Array) -> Array:
     import cupy
 
-    if not cupy.cuda.is_available():
-        return "CuPy finds no GPU, or the NVIDIA driver is missing or too old"
-    missing = kernels.without_gpu_version()
-    if missing:
-        return f"the CUDA versions of {len(missing)} kernels are not written yet"
-    return ""
+    with kernels.gpu.memory_explained():
+        return cupy.asarray(x)
 
 
 def floatx() -> str:

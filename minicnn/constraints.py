@@ -85,7 +85,7 @@ class MinMaxNorm(Constraint):
         length = np.sqrt(np.square(w).sum(axis=_axes(self.axis), keepdims=True))
         allowed = np.clip(length, self.min_value, self.max_value)
         wanted = self.rate * allowed + (1 - self.rate) * length
-        return np.asarray(w * (wanted / (EPSILON + length)), w.dtype)
+        return (w * (wanted / (EPSILON + length))).astype(w.dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.autograd import Tensor
-from minicnn.backend import Array
+from minicnn.backend import Array, on_cpu
 
 Shape = tuple[int, ...]
 
@@ -21,7 +21,7 @@ def numbers(who: str, values: Any) -> Array:
     >>> numbers("mse", [[1, 2]]).shape
     (1, 2)
     """
-    array = values.numpy() if isinstance(values, Tensor) else np.asarray(values)
+    array = values.numpy() if isinstance(values, Tensor) else on_cpu(values)
     if array.dtype.kind not in "biuf":
         raise TypeError(
             f"{who}: labels and outputs must be numbers, but got an array of {array.dtype}."

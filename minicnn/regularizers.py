@@ -55,7 +55,7 @@ class L1L2(Regularizer):
         self.l2 = number(f"{type(self).__name__}: l2", l2)
 
     def __call__(self, w: Tensor) -> Tensor:
-        penalty = Tensor(np.zeros((), w.dtype))
+        penalty = Tensor(np.zeros((), w.dtype), device=w.device)
         if self.l1:
             penalty = penalty + ops.sum(ops.abs(w)) * self.l1
         if self.l2:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.autograd import Tensor
-from minicnn.backend import Array
+from minicnn.backend import Array, beside, kernels, placed
 
 
 class Variable(Tensor):
@@ -20,6 +20,7 @@ class Variable(Tensor):
         trainable: whether an optimizer may change it.
         regularizer: a function of the variable whose result is added to the loss, or None.
         constraint: a function that maps new numbers to allowed ones after each update, or None.
+        device: where it lives; None: where set_device says.
 
     >>> w = Variable(np.zeros((2, 3), np.float32), name="kernel")
     >>> w.assign(np.ones((2, 3)))
@@ -36,8 +37,9 @@ class Variable(Tensor):
         trainable: bool = True,
         regularizer: Callable[[Tensor], Tensor] | None = None,
         constraint: Callable[[Array], Array] | None = None,
+        device: str | None = None,
     ) -> None:
-        super().__init__(data, requires_grad=trainable)
+        super().__init__(data, trainable, device)
         self.name = name
         self.path = name  # the layer puts its own name in front
         self.regularizer = regularizer
@@ -62,7 +64,7 @@ class Variable(Tensor):
         Raises:
             ValueError: value has another shape.
         """
-        value = np.asarray(value.numpy() if isinstance(value, Tensor) else value)
+        value = self._beside(value)
         if value.shape != self.shape:
             raise ValueError(
                 f"{self.path}: has shape {self.shape}, but was assigned values of shape "
@@ -72,11 +74,20 @@ class Variable(Tensor):
 
     def assign_add(self, value: Any) -> None:
         """Add to the numbers; see assign."""
-        self.assign(self.data + np.asarray(value))
+        self.assign(self.data + self._beside(value))
 
     def assign_sub(self, value: Any) -> None:
         """Subtract from the numbers; see assign."""
-        self.assign(self.data - np.asarray(value))
+        self.assign(self.data - self._beside(value))
+
+    def _beside(self, value: Any) -> Array:
+        """`value` as an array on the device of the variable."""
+        value = value.data if isinstance(value, Tensor) else value
+        return beside(value if kernels.is_gpu_array(value) else np.asarray(value), self.data)
+
+    def move(self, device: str) -> None:
+        """Put the numbers on another device. Graphs that used the old ones notice."""
+        self.data = placed(self.data, device)
 
     def __repr__(self) -> str:
         return f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}>"

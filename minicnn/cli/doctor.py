@@ -70,6 +70,7 @@ def _findings() -> Iterator[Finding]:
     yield _kernels()
     yield _threads()
     yield _gpu()
+    yield _emulator()
     yield _kernel_cache()
     yield from _data_sets()
 
@@ -159,13 +160,17 @@ def _usable_processors() -> int:
 
 
 def _gpu() -> Finding:
-    from minicnn.backend import kernels, why_no_gpu
+    from minicnn.backend import kernels
 
-    missing = kernels.without_gpu_version()
-    if missing:  # whatever else is missing, mending it would not help
-        return Finding("GPU", f"not used: {len(missing)} kernels have no CUDA version yet")
-    reason = why_no_gpu()
-    return Finding("GPU", f"not used: {reason}" if reason else "found")
+    reason = kernels.gpu.why_no_gpu()
+    return Finding("GPU", f"not used: {reason}" if reason else kernels.gpu.description())
+
+
+def _emulator() -> Finding:
+    from minicnn.backend import kernels
+
+    reason = kernels.emulator.why_unavailable()
+    return Finding("Emulator", f"cannot be used: {reason}" if reason else "ready")
 
 
 def _kernel_cache() -> Finding:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from minicnn.backend import set_device
+from minicnn.backend import DEVICES, set_device
 from minicnn.cli.problems import UserError
 from minicnn.suggest import lookup
 
@@ -72,9 +72,10 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     """Add --device."""
     parser.add_argument(
         "--device",
-        choices=["auto", "cpu", "gpu"],
+        choices=DEVICES,
         default="auto",
-        help="where to compute; auto takes the GPU if there is one (default: auto)",
+        help="where to compute; auto takes the GPU if there is one, the emulator runs the kernels "
+        "for the GPU on the CPU, very slowly (default: auto)",
     )
 
 

@@ -124,7 +124,7 @@ def _announce(settings: argparse.Namespace, model: Sequential, images: Data, fol
 
     threads = numba.get_num_threads()
     cpu = f"the CPU, {threads} thread{'s' * (threads > 1)}"
-    where = "the GPU" if get_device() == "gpu" else cpu
+    where = {"cpu": cpu, "gpu": "the GPU", "emulator": "an emulated GPU"}[get_device()]
     print(
         f"minicnn {__version__}: training {settings.model!r} ({model.count_params():,} weights) on "
         f"{settings.dataset}, {len(images.x_train):,} images, on {where}.\n"

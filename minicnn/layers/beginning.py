@@ -76,11 +76,12 @@ class Beginning:
         """What comes out of the last layer of the beginning."""
         y = kernels.chain.forward(x.data, self._chain)
         if self._softmax:
-            scores, probabilities = map(Tensor, y)
+            scores, probabilities = (Tensor(part, device=x.device) for part in y)
             probabilities.logits = scores
             return probabilities
         y = y.reshape(len(x.data), *self._shape)
-        return Tensor(y) if self._activation is None else self._activation(Tensor(y))
+        result = Tensor(y, device=x.device)
+        return result if self._activation is None else self._activation(result)
 
 
 _PLAIN = (activations.linear, activations.relu)  # which a link applies

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minicnn.autograd import Tensor, no_grad
+from minicnn.backend import kernels
 from minicnn.layers.limits import check_trial
 from minicnn.layers.node import Node, symbolic_tensors
 from minicnn.layers.shapes import Shape, batch_of, is_shape, mapped_shapes
@@ -76,11 +77,11 @@ def call_generally(
         return layer(x, training=others[0])
     if symbolic_tensors((arguments, keywords)):
         return _call_symbolically(layer, arguments, keywords, training)
-    if not others and not keywords and not _holds_tensors(x):
+    if not others and not keywords and not _holds_tensors(x) and not _holds_numbers(x):
         return layer(np.asarray(x), training=training)  # a number, or nested lists of numbers
 
     def as_input(leaf: Any) -> Any:
-        return layer.as_input(leaf) if isinstance(leaf, Tensor | np.ndarray) else leaf
+        return layer.as_input(leaf) if _holds_numbers(leaf) else leaf
 
     arguments, keywords = mapped(as_input, (arguments, keywords))
     layer.ensure_built(shapes_of(arguments[0]))
@@ -95,7 +96,12 @@ def _is_for_training(layer: Layer, argument: Any) -> bool:
 
 
 def _holds_tensors(x: Any) -> bool:
-    return is_nested(x) and any(isinstance(leaf, Tensor | np.ndarray) for leaf in leaves(x))
+    return is_nested(x) and any(map(_holds_numbers, leaves(x)))
+
+
+def _holds_numbers(x: Any) -> bool:
+    """Whether x is a tensor, or an array on any device."""
+    return isinstance(x, Tensor | np.ndarray) or kernels.is_gpu_array(x)
 
 
 def shapes_of(x: Any) -> Any:
@@ -156,7 +162,7 @@ def _tried(layer: Layer, arguments: Any, keywords: Any, size: int) -> Any:
             return leaf
         shape = (1, *(n or size for n in leaf.shape[1:]))
         check_trial(layer.title, shape)
-        return Tensor(np.zeros(shape, layer.dtype))
+        return Tensor(np.zeros(shape, layer.dtype), device=layer.device)
 
     arguments, keywords = mapped(zeros, (arguments, keywords))
     return shapes_of(without_traces(layer, arguments, keywords))

@@ -11,7 +11,7 @@ import numpy as np
 
 from minicnn import initializers, regularizers
 from minicnn.autograd import Tensor
-from minicnn.backend import Array, floatx
+from minicnn.backend import Array, check_device, floatx, get_device, kernels, on_cpu
 from minicnn.layers import arguments, calling, configs
 from minicnn.layers.limits import count_weight
 from minicnn.layers.names import automatic_name, numbered
@@ -268,7 +268,7 @@ class Layer:
         wanted = tuple(shape or ())
         count_weight(self.title, wanted)
         make = initializers.get("glorot_uniform" if initializer is None else initializer)
-        array = np.asarray(make(wanted, self.dtype if dtype is None else dtype))
+        array = on_cpu(make(wanted, self.dtype if dtype is None else dtype))
         if array.shape != wanted:
             raise ValueError(
                 f"{self.title}: the initializer of {name!r} must return an array of the shape it "
@@ -381,6 +381,33 @@ class Layer:
                 found += part.losses
         return found
 
+    @property
+    def device(self) -> str:
+        """Where it computes: "cpu", "gpu" or "emulator"; without weights, where set_device says."""
+        weight = self._any_weight()
+        return get_device() if weight is None else weight.device
+
+    def _any_weight(self) -> Variable | None:
+        for weight in self.own_weights:
+            return weight
+        found = (part._any_weight() for part in parts_of(self))
+        return next((weight for weight in found if weight is not None), None)
+
+    def to(self, device: str) -> Layer:
+        """Put all weights on a device, where the layer computes from now on; returns the layer.
+
+        Args:
+            device: "cpu", "gpu" or "emulator".
+
+        Raises:
+            ValueError: there is no such device.
+            RuntimeError: it cannot be had; the message says why, and how to mend it.
+        """
+        check_device(f"{self.title}: to", device)
+        for weight in self.weights:
+            weight.move(device)
+        return self
+
     def get_weights(self) -> list[Array]:
         """The numbers of all weights, as copies."""
         return [weight.numpy().copy() for weight in self.weights]
@@ -395,7 +422,7 @@ class Layer:
             ValueError: their number or a shape differs from that of the layer's weights.
             TypeError: one of them holds something other than numbers.
         """
-        arrays = [np.asarray(array) for array in weights]
+        arrays = [on_cpu(array) for array in weights]
         if len(arrays) != len(self.weights):
             state = "" if self.built else " because it is not built yet"
             raise ValueError(
@@ -461,12 +488,12 @@ class Layer:
             kind = x.dtype.kind
             if x.dtype == self.dtype:
                 return x
-            return x.astype(self.dtype) if kind == "f" else Tensor(x.data.astype(self.dtype))
-        array = np.asarray(x)
+            return x.astype(self.dtype) if kind == "f" else self.as_input(x.data)
+        array = x if kernels.is_gpu_array(x) else np.asarray(x)
         if array.dtype != self.dtype:
             _check_numbers(array, f"{self.title}: the input")
             array = array.astype(self.dtype)
-        return Tensor(array)
+        return Tensor(array, device=self.device)
 
 
 def _check_numbers(array: Array, what: str) -> None:

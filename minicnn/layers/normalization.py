@@ -166,8 +166,16 @@ class BatchNormalization(Layer):
         """
         self.ensure_built(x.shape)
         channels = self.moving_mean.shape
-        gamma = Tensor(np.ones(channels, self.dtype)) if self.gamma is None else self.gamma
-        beta = Tensor(np.zeros(channels, self.dtype)) if self.beta is None else self.beta
+        gamma = (
+            Tensor(np.ones(channels, self.dtype), device=x.device)
+            if self.gamma is None
+            else self.gamma
+        )
+        beta = (
+            Tensor(np.zeros(channels, self.dtype), device=x.device)
+            if self.beta is None
+            else self.beta
+        )
         if training and self.trainable:
             y, mean, variance = ops.batch_norm(x, gamma, beta, self.epsilon, activation, shortcut)
             self._move(self.moving_mean, mean)

@@ -85,10 +85,11 @@ class RowNormalization(Layer):
                 name="beta",
             )
 
-    def gamma_and_beta(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    def gamma_and_beta(self, shape: tuple[int, ...], device: str) -> tuple[Tensor, Tensor]:
         """The two, or what changes nothing in their place."""
-        gamma = Tensor(np.ones(shape, self.dtype)) if self.gamma is None else self.gamma
-        beta = Tensor(np.zeros(shape, self.dtype)) if self.beta is None else self.beta
+        ones, zeros = np.ones(shape, self.dtype), np.zeros(shape, self.dtype)
+        gamma = Tensor(ones, device=device) if self.gamma is None else self.gamma
+        beta = Tensor(zeros, device=device) if self.beta is None else self.beta
         return gamma, beta
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -190,7 +191,7 @@ class LayerNormalization(RowNormalization):
         super().build(input_shape)
 
     def call(self, x: Tensor) -> Tensor:
-        gamma, beta = self.gamma_and_beta(tuple(x.shape[k] for k in self._axes(x.shape)))
+        gamma, beta = self.gamma_and_beta(tuple(x.shape[k] for k in self._axes(x.shape)), x.device)
         return ops.layer_norm(x, gamma, beta, self._axes(x.shape), self.epsilon)
 
     def _axes(self, shape: Shape) -> tuple[int, ...]:
@@ -270,7 +271,7 @@ class GroupNormalization(RowNormalization):
     def call(self, x: Tensor) -> Tensor:
         channels = x.shape[-1]
         groups = channels if self.groups == -1 else self.groups
-        return ops.group_norm(x, *self.gamma_and_beta((channels,)), groups, self.epsilon)
+        return ops.group_norm(x, *self.gamma_and_beta((channels,), x.device), groups, self.epsilon)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make such a layer again, without its weights."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from minicnn.arguments import number
 from minicnn.autograd import Tensor
-from minicnn.backend import Array
+from minicnn.backend import Array, on_cpu
 from minicnn.layers import arguments
 from minicnn.layers.input_check import check_features
 from minicnn.layers.layer import Layer
@@ -243,7 +243,7 @@ def _batches(data: Any) -> Iterator[Array]:
         raise TypeError(f"Normalization: adapt() wants an array or batches, but got {data!r}.")
     for batch in data:
         x = batch[0] if isinstance(batch, tuple) else batch
-        array = np.asarray(x.data if isinstance(x, Tensor) else x)
+        array = on_cpu(x.data if isinstance(x, Tensor) else x)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"Normalization: adapt() wants numbers, but got {array.dtype}.")
         for start in range(0, len(array), FEW):

@@ -64,7 +64,7 @@ class Metric:
                 f"{type(self).__name__}.add_variable: a metric begins with zeros, but initializer "
                 f"is {initializer!r}."
             )
-        return Variable(np.zeros(shape), name or "variable", trainable=False)
+        return Variable(np.zeros(shape), name or "variable", trainable=False, device="cpu")
 
     add_weight = add_variable
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from minicnn.autograd import Tensor
-from minicnn.backend import Array, floatx, kernels
+from minicnn.backend import Array, beside, floatx, kept_on_device, kernels
 from minicnn.layers.structure import leaves, mapped, paths
 from minicnn.models.checks import as_array, check_finite, check_rows
 
@@ -62,14 +62,25 @@ class ArrayBatches:
     def use(self, data: Batch) -> None:
         """Take other samples."""
         self.data = data
+        self._kept: Batch | None = None
         self.steps: int | None = math.ceil(data.rows / self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         count = self.data.rows
         order = None if self.order is None else self.order.permutation(count)
+        data = self._at_hand()
         for start in range(0, count, self.batch_size):
             place = slice(start, start + self.batch_size)
-            yield converted(_rows(self.data, place if order is None else order[place]))
+            yield converted(_rows(data, place if order is None else order[place]))
+
+    def _at_hand(self) -> Batch:
+        """The samples with inputs on the GPU, if new arrays are born there and it has room.
+
+        Labels and weights are few, and checked in each step: that is done on the CPU.
+        """
+        if self._kept is None:
+            self._kept = self.data._replace(x=mapped(kept_on_device, self.data.x))
+        return self._kept
 
 
 def _rows(data: Batch, place: slice | Array) -> Batch:
@@ -85,8 +96,8 @@ def _rows_of_inputs(x: Array, place: slice | Array) -> Array:
     not lie one behind the other.
     """
     if isinstance(place, slice) or not x.flags.c_contiguous or x.dtype not in GATHERED:
-        return x[place]
-    return kernels.rows.gather(x, place, floatx())
+        return x[place if isinstance(place, slice) else beside(place, x)]
+    return kernels.rows.gather(x, beside(place, x), floatx())
 
 
 class StreamBatches:
@@ -170,10 +181,7 @@ def holds_arrays(value: Any) -> bool:
         return True
     if not isinstance(value, list | tuple) or not value:
         return False
-    return all(
-        entry.ndim > 0 if isinstance(entry, Tensor | np.ndarray) else holds_arrays(entry)
-        for entry in value
-    )
+    return all(entry.ndim > 0 if hasattr(entry, "ndim") else holds_arrays(entry) for entry in value)
 
 
 def converted(batch: Batch) -> Batch:
@@ -181,7 +189,7 @@ def converted(batch: Batch) -> Batch:
     dtype = np.dtype(floatx())
 
     def as_float(array: Array) -> Array:
-        return np.asarray(array, dtype)
+        return array.astype(dtype, copy=False)
 
     def as_label(array: Array) -> Array:
         return as_float(array) if array.dtype.kind == "f" else array

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.autograd import Tensor
-from minicnn.backend import Array, floatx
+from minicnn.backend import Array, floatx, on_cpu
 from minicnn.layers.input_check import CHANNELS_FIRST, ONE_INPUT
 from minicnn.layers.shapes import Shape
 
@@ -30,7 +30,7 @@ def as_array(name: str, value: Any) -> Array:
     if isinstance(value, dict | set):
         raise TypeError(f"{name} must be an array, but is a {type(value).__name__}.")
     try:
-        array = np.asarray(value)
+        array = on_cpu(value)
     except ValueError as error:
         raise TypeError(
             f"{name} holds entries of different shapes, so it is no array. Stack arrays of one "

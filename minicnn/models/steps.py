@@ -36,6 +36,23 @@ class Steps(Layer):
         self._warned_of_pixels = False
         self._loop: Loop | None = None  # of the fit that is running
 
+    def to(self, device: str) -> Steps:
+        """Put all weights, and the state of the optimizer, on a device; returns the model.
+
+        The model computes there from now on, whatever set_device says.
+
+        Args:
+            device: "cpu", "gpu" or "emulator".
+
+        Raises:
+            ValueError: there is no such device.
+            RuntimeError: it cannot be had; the message says why, and how to mend it.
+        """
+        super().to(device)
+        if self.optimizer is not None:
+            self.optimizer.move(device)
+        return self
+
     @property
     def metrics(self) -> list[Any]:
         """What keeps a mean: that of the loss, the metrics of compile, and own attributes."""

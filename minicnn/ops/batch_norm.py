@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minicnn.autograd import Op, Tensor
-from minicnn.backend import Array, kernels
+from minicnn.backend import Array, array_module, kernels
 from minicnn.ops.reduce import sum as sum_of
 from minicnn.ops.reduce import variance
 from minicnn.ops.relu import Gate
@@ -107,7 +107,9 @@ class InputGradient(Op):
         sums = sums_of(dy, x, self.batch) if self.sums is None else self.sums
         rate = 1 / np.sqrt(spread)
         total, product = sums / (x.size // len(gamma))
-        slopes = np.empty((3, len(gamma)))  # filled row by row: np.stack would take longer
+        slopes = array_module(x).empty(
+            (3, len(gamma))
+        )  # filled row by row: np.stack would take longer
         slopes[0] = gamma * rate
         slopes[1] = slopes[0] * -product * rate
         slopes[2] = slopes[0] * -total
@@ -118,7 +120,8 @@ class InputGradient(Op):
         line, epsilon, batch = self.batch.line, self.batch.epsilon, self.batch.without_relu()
         v = line.gate(x, dy)
         ddy = line.gate(x, InputGradient(batch)(u, x, gamma))
-        one, zero = Tensor(np.ones_like(gamma.data)), Tensor(np.zeros_like(gamma.data))
+        one = Tensor(np.ones_like(gamma.data), device=gamma.device)
+        zero = Tensor(np.zeros_like(gamma.data), device=gamma.device)
         axes = tuple(range(x.ndim - 1))
         of_u, of_v = InputGradient(batch)(u, x, one), InputGradient(batch)(v, x, one)
         dgamma = sum_of(u * of_v, axes)

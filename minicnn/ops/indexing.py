@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.autograd import Op, Tensor
-from minicnn.backend import Array, array_module, filled
+from minicnn.backend import Array, array_module, beside, filled, kernels
 
 
 class Read(Op):
@@ -69,23 +69,24 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     >>> getitem(x, 1), getitem(x, (slice(None), 0)), getitem(x, np.array([1, 1, 0])).shape
     (Tensor([3. 4.]), Tensor([1. 3.]), (3, 2))
     """
-    parts = tuple(_part(p) for p in index) if isinstance(index, tuple) else (_part(index),)
-    distinct = not any(isinstance(p, np.ndarray) and p.dtype.kind != "b" for p in parts)
+    parts = tuple(_part(p, x) for p in (index if isinstance(index, tuple) else (index,)))
+    distinct = not any(hasattr(p, "dtype") and p.ndim and p.dtype.kind != "b" for p in parts)
     try:
         return Read(parts, distinct)(x)
     except IndexError as error:
         raise IndexError(f"getitem: {error}; the tensor has shape {x.shape}.") from None
 
 
-def _part(part: Any) -> Any:
-    """One part of an index; arrays are copied, so that nobody changes them before backward."""
+def _part(part: Any, x: Tensor) -> Any:
+    """One part of an index of x; arrays are copied, so that nobody changes them before backward."""
     if part is None or isinstance(part, int | np.integer | slice | EllipsisType):
         return part
-    array = np.array(part.data if isinstance(part, Tensor) else part)
+    part = part.data if isinstance(part, Tensor) else part
+    array = part.copy() if kernels.is_gpu_array(part) else np.array(part)
     if not array.size:
-        return array.astype(np.intp)  # an empty list has no dtype of its own
+        array = array.astype(np.intp)  # an empty list has no dtype of its own
     if array.dtype.kind not in "biu":
         raise TypeError(
             f"getitem: an index must hold integers or truth values, but holds {array.dtype}."
         )
-    return array
+    return beside(array, x.data)

@@ -74,7 +74,8 @@ class InputGradient(Op):
 
     def backward(self, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         dy, x, gamma = self.inputs
-        one, zero = Tensor(np.ones_like(gamma.data)), Tensor(np.zeros_like(gamma.data))
+        one = Tensor(np.ones_like(gamma.data), device=gamma.device)
+        zero = Tensor(np.zeros_like(gamma.data), device=gamma.device)
         v = InputGradient(self.epsilon)(u, x, one)
         xhat = NormalizeRows(self.epsilon)(x, one, zero)
         rate = (variance(x, 1, keepdims=True) + self.epsilon) ** -0.5
@@ -202,7 +203,8 @@ def _along(
     C = math.prod(turned.shape[x.ndim - count :])
     rows = reshape(turned, (x.size // C, C))
     if gamma is None or beta is None:
-        gamma, beta = Tensor(np.ones(C, x.dtype)), Tensor(np.zeros(C, x.dtype))
+        gamma = Tensor(np.ones(C, x.dtype), device=x.device)
+        beta = Tensor(np.zeros(C, x.dtype), device=x.device)
     y = reshape(NormalizeRows(epsilon)(rows, gamma, beta), turned.shape)
     back = tuple(int(k) for k in np.argsort(order))
     return transpose(y, back) if moved else y

@@ -71,16 +71,19 @@ def common_shape(who: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _tensor(x: Any, beside: Operand) -> Tensor:
-    """`x` as a tensor; a number gets dtype, device and shape of the tensor beside it."""
-    if not isinstance(beside, Tensor) or not isinstance(x, int | float | np.number):
+    """`x` as a tensor on the device of that beside it; a number gets its dtype and shape, too."""
+    if not isinstance(beside, Tensor):
         return Tensor(x)
+    if not isinstance(x, int | float | np.number):
+        return Tensor(x, device=beside.device)
     dtype = beside.data.dtype
     if dtype.kind != "f":  # a fraction beside integers makes floating point, an integer does not
         dtype = np.result_type(dtype, x.item() if isinstance(x, np.number) else x)
     xp = array_module(beside.data)
     number = xp.asarray(x, dtype)
     # a number has no gradient, so it is repeated without an op that could carry one back
-    return Tensor(xp.broadcast_to(number, beside.shape) if beside.shape else number)
+    repeated = xp.broadcast_to(number, beside.shape) if beside.shape else number
+    return Tensor(repeated, device=beside.device)
 
 
 def _common_dtype(x: np.dtype[Any], y: np.dtype[Any]) -> np.dtype[Any]:
@@ -91,4 +94,4 @@ def _common_dtype(x: np.dtype[Any], y: np.dtype[Any]) -> np.dtype[Any]:
 
 def _of_dtype(x: Tensor, dtype: np.dtype[Any]) -> Tensor:
     """`x` as `dtype`; integers have no gradient to be kept, so they need no op."""
-    return cast(x, dtype) if dtype.kind == "f" else Tensor(x.data.astype(dtype))
+    return cast(x, dtype) if dtype.kind == "f" else Tensor(x.data.astype(dtype), device=x.device)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.autograd import Op, Tensor
-from minicnn.backend import Array, kernels
+from minicnn.backend import Array, beside, kernels
 
 
 class GatherPixels(Op):
@@ -15,7 +15,7 @@ class GatherPixels(Op):
         self.rows, self.columns, self.fill = rows, columns, fill
 
     def forward(self, x: Array) -> Array:
-        return kernels.augment.gather(x, self.rows, self.columns, self.fill)
+        return kernels.augment.gather(x, *_beside(x, self.rows, self.columns), self.fill)
 
     def backward(self, dy: Tensor) -> Tensor:
         (x,) = self.inputs
@@ -29,10 +29,14 @@ class ScatterPixels(Op):
         self.rows, self.columns, self.x_shape = rows, columns, x_shape
 
     def forward(self, dy: Array) -> Array:
-        return kernels.augment.scatter(dy, self.rows, self.columns, self.x_shape)
+        return kernels.augment.scatter(dy, *_beside(dy, self.rows, self.columns), self.x_shape)
 
     def backward(self, ddx: Tensor) -> Tensor:
         return GatherPixels(self.rows, self.columns, 0.0)(ddx)
+
+
+def _beside(x: Array, *tables: Array) -> tuple[Array, ...]:
+    return tuple(beside(table, x) for table in tables)
 
 
 def gather_pixels(x: Tensor, rows: Any, columns: Any, fill_value: float = 0.0) -> Tensor:

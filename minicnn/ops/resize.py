@@ -3,7 +3,7 @@
 import numpy as np
 
 from minicnn.autograd import Op, Tensor
-from minicnn.backend import Array, kernels
+from minicnn.backend import Array, beside, kernels
 from minicnn.ops.window import check_numbers
 from minicnn.suggest import did_you_mean
 
@@ -20,7 +20,8 @@ class Interpolate(Op):
         self.shares, self.axis = shares, axis
 
     def forward(self, x: Array) -> Array:
-        return kernels.resize.along(x, *_taps(self.shares), self.axis)
+        places, factors = (beside(table, x) for table in _taps(self.shares))
+        return kernels.resize.along(x, places, factors, self.axis)
 
     def backward(self, dy: Tensor) -> Tensor:
         return Interpolate(self.shares.T, self.axis)(dy)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.autograd import Op, Operand, Tensor
-from minicnn.backend import Array
+from minicnn.backend import Array, array_module, beside, kernels
 from minicnn.ops import operands
 from minicnn.ops.reduce import broadcast_to
 
@@ -98,7 +98,8 @@ def where(condition: Any, x: Operand, y: Operand) -> Tensor:
     >>> where(x > 0, x, 10 * x)
     Tensor([  1. -20.])
     """
-    condition = condition.data if isinstance(condition, Tensor) else np.asarray(condition)
+    condition = condition.data if isinstance(condition, Tensor) else condition
+    condition = condition if kernels.is_gpu_array(condition) else np.asarray(condition)
     if condition.dtype != bool:
         raise TypeError(
             f"where: the condition must consist of truth values, but is {condition.dtype}. "
@@ -106,7 +107,9 @@ def where(condition: Any, x: Operand, y: Operand) -> Tensor:
         )
     x, y = operands.alike("where", x, y)
     shape = operands.common_shape("where", condition.shape, x.shape)
-    condition = np.array(np.broadcast_to(condition, shape))  # a copy nobody else can change
+    condition = beside(condition, x.data)
+    # a copy that nobody else can change
+    condition = array_module(condition).broadcast_to(condition, shape).copy()
     return Choose(condition)(broadcast_to(x, shape), broadcast_to(y, shape))
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.autograd import Op, Tensor
-from minicnn.backend import Array, kernels
+from minicnn.backend import Array, beside, kernels
 from minicnn.ops.window import check_numbers
 from minicnn.suggest import did_you_mean
 
@@ -21,7 +21,7 @@ class Warp(Op):
         self.fill = fill
 
     def forward(self, x: Array) -> Array:
-        return kernels.warp.gather(x, *self.where, self.fill)
+        return kernels.warp.gather(x, beside(self.where[0], x), *self.where[1:], self.fill)
 
     def backward(self, dy: Tensor) -> Tensor:
         return WarpBack(*self.where)(dy)
@@ -34,7 +34,7 @@ class WarpBack(Op):
         self.where = transforms, bilinear, fill_mode
 
     def forward(self, dy: Array) -> Array:
-        return kernels.warp.scatter(dy, *self.where)
+        return kernels.warp.scatter(dy, beside(self.where[0], dy), *self.where[1:])
 
     def backward(self, ddx: Tensor) -> Tensor:
         return Warp(*self.where, 0.0)(ddx)

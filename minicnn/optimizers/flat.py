@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.autograd import Tensor
-from minicnn.backend import Array, array_module
+from minicnn.backend import Array, array_module, placed
 from minicnn.variable import Variable
 
 
@@ -54,6 +54,12 @@ class Flat:
             slot: xp.full_like(self.weights, first(slot)) for slot in slots
         }
         self._views: dict[Variable, Array] = {}
+
+    def move(self, device: str) -> None:
+        """Put all arrays on another device; the variables are moved by somebody else."""
+        self.weights, self.gradients = placed(self.weights, device), placed(self.gradients, device)
+        self.state = {slot: placed(array, device) for slot, array in self.state.items()}
+        self._views = {}
 
     def part(self, array: Array, variable: Variable) -> Array:
         """The view into one of the flat arrays that belongs to `variable`."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from minicnn.arguments import number, optional_number, saved_form, snake_case
 from minicnn.autograd import Tensor
-from minicnn.backend import Array, array_module
+from minicnn.backend import Array, array_module, on_cpu
 from minicnn.optimizers import schedules
 from minicnn.optimizers.checks import check_gradients, check_variables, count
 from minicnn.optimizers.clipping import Clipping
@@ -345,6 +345,11 @@ class Optimizer:
             if overwrite:
                 w[...] = average
 
+    def move(self, device: str) -> None:
+        """Put the state on another device, as the variables are; see Model.to."""
+        for flat in self._flats:
+            flat.move(device)
+
     def swap_averages(self) -> None:
         """Exchange the weights and their averages; a second call exchanges them back.
 
@@ -402,7 +407,7 @@ class Optimizer:
         numbers = [np.array(self._calls)]
         if not callable(self._learning_rate):
             numbers.append(np.array(self._learning_rate, np.float32))
-        return [*numbers, *(part.copy() for part in self._state_parts())]
+        return [*numbers, *(on_cpu(part).copy() for part in self._state_parts())]
 
     def _state_parts(self) -> list[Array]:
         flat_of = {variable: flat for flat in self._flats for variable in flat.places}
