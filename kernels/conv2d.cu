@@ -216,10 +216,11 @@ __device__ __forceinline__ bool is_nan_or_infinite(unsigned bits) {
 #define STORED unsigned             // the bits of a float; tensor cores read the upper 19 of them
 #define PADDED (STEP + 4)
 
-// To the nearest number with 11 bits; halves away from 0, as cvt.rna.tf32.
+// To the nearest number with 11 bits; halves away from 0, as cvt.rna.tf32. A NaN stays one.
 __device__ __forceinline__ STORED stored(float value) {
     const unsigned bits = __float_as_uint(value);
-    return is_nan_or_infinite(bits) ? bits : (bits + 0x1000u) & ~0x1fffu;
+    if (is_nan_or_infinite(bits)) return (bits & 0x1fffu) != 0 ? bits | 0x2000u : bits;
+    return (bits + 0x1000u) & ~0x1fffu;
 }
 
 #ifndef CUDA_ON_CPU
