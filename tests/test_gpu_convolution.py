@@ -232,3 +232,12 @@ def test_nan_and_infinity_pass_through_tensor_cores(bits):
     x[0, 0], x[1, 1] = np.uint32(0x7F800001).view(np.float32), -np.inf  # a NaN in its last bit
     (y,) = run(kernels.matmul.multiply, (x, np.ones((2, 1), np.float32), None, False))
     np.testing.assert_array_equal(y.ravel(), [np.nan, -np.inf])
+
+
+def test_gpus_without_these_tensor_cores_round_operands_all_the_same(monkeypatch):
+    monkeypatch.setattr(precision, "defines", lambda _: {"BF16": 1, "TENSOR_CORES": 0})
+    args = tables.in_dtype(SMALL["same"]["forward"], "float32")
+    rounded = [to_bits(a, 8) if tables.is_floating(a) else a for a in args]
+    (y,) = run(conv2d.forward, args)
+    assert tables.rounding_errors(y, conv2d.forward, rounded, "float32") < 8
+    assert tables.rounding_errors(y, conv2d.forward, args, "float32") > 50
