@@ -25,7 +25,15 @@ from minicnn import (
     visualize,
 )
 from minicnn.autograd import Op, Tensor, Watcher, grad, no_grad, watch
-from minicnn.backend import floatx, get_device, set_device, set_floatx
+from minicnn.backend import (
+    allow_tf32,
+    dtype_policy,
+    floatx,
+    get_device,
+    set_device,
+    set_dtype_policy,
+    set_floatx,
+)
 from minicnn.gradcheck import check_gradient
 from minicnn.layers import Input
 from minicnn.models import Model, Sequential
@@ -42,10 +50,12 @@ __all__ = [
     "Variable",
     "Watcher",
     "activations",
+    "allow_tf32",
     "callbacks",
     "check_gradient",
     "constraints",
     "datasets",
+    "dtype_policy",
     "floatx",
     "get_device",
     "grad",
@@ -60,6 +70,7 @@ __all__ = [
     "regularizers",
     "saving",
     "set_device",
+    "set_dtype_policy",
     "set_floatx",
     "utils",
     "visualize",

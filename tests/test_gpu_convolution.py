@@ -9,9 +9,9 @@ import shutil
 import numpy as np
 import pytest
 import test_kernels as tables
+from minicnn.kernels import precision
 
 from minicnn.backend import kernels
-from minicnn.kernels import precision
 
 emulator = pytest.importorskip("minicnn.kernels.emulator")
 conv2d, max_pool2d = kernels.conv2d, kernels.max_pool2d
