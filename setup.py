@@ -20,6 +20,7 @@ setup(
     extras_require={
         "cuda12": [f"cupy-cuda12x{CUPY}", "cuda-toolkit[cublas,cudart,nvrtc]==12.*"],
         "cuda13": [f"cupy-cuda13x{CUPY}", "cuda-toolkit[cublas,cudart,nvrtc]==13.*"],
+        "cuda-check": ["nvidia-cuda-nvrtc>=13,<14", "nvidia-cuda-nvdisasm>=13,<14"],
         "onnx": [ONNX],
         "test": TEST,
         "dev": [*TEST, "ruff>=0.9", "mypy>=1.14"],

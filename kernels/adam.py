@@ -18,13 +18,14 @@ much as the step itself.
 Work:     a square root and a division per number, the rest hides behind memory: 4 arrays are read
           and 3 written, each once. NumPy needs about 14 passes.
 Threads:  one prange step owns a run of neighbouring numbers in all arrays, and no two runs overlap.
-Versions: NumPy reference, a pass per operation; Numba loops, one pass. To come: CUDA (adam.cu).
+Versions: NumPy reference, a pass per operation; Numba loops, one pass, CUDA (adam.cu).
 Source:   Kingma and Ba 2015, arXiv:1412.6980; amsgrad: Reddi et al. 2018, arXiv:1904.09237.
 """
 
 import numpy as np
 from numba import prange
 
+from . import cuda
 from .compiling import compiled, compiled_parallel
 from .kernel import Kernel
 
@@ -79,5 +80,11 @@ def _step_cpu(w, g, m, v, top, alpha, decay, beta_1, beta_2, epsilon):
     _step_loops(w, g, m, v, top, *(number(setting) for setting in settings))
 
 
+def _step_gpu(w, g, m, v, top, alpha, decay, beta_1, beta_2, epsilon):
+    settings = map(float, (alpha, decay, 1 - beta_1, 1 - beta_2, epsilon))
+    args = w, g, m, v, top if top.size else None, *settings, w.size
+    cuda.launch("adam", "step", cuda.blocks(w.size), 256, *args)
+
+
 # step(w, g, m, v, top, alpha, decay, beta_1, beta_2, epsilon): top has the size of w, or 0: none
-step = Kernel("adam.step", reference=_step_reference, cpu=_step_cpu)
+step = Kernel("adam.step", reference=_step_reference, cpu=_step_cpu, gpu=_step_gpu)

@@ -9,12 +9,13 @@ is not below zero.
 
 Work:     one addition per number; the time goes into memory.
 Threads:  one prange step owns a run of neighbouring numbers; a single run starts no threads.
-Versions: NumPy reference, Numba loops. To come: CUDA (addition.cu).
+Versions: NumPy reference, Numba loops, CUDA (addition.cu).
 """
 
 import numpy as np
 from numba import prange
 
+from . import cuda
 from .compiling import compiled, compiled_parallel
 from .kernel import Kernel
 from .memory import empty
@@ -49,5 +50,13 @@ def _forward_cpu(x, y, relu):
     return z
 
 
+def _forward_gpu(x, y, relu):
+    z = cuda.empty(x.shape, x.dtype, like=x)
+    cuda.launch("addition", "forward", cuda.blocks(x.size), 256, x, y, z, relu, x.size)
+    return z
+
+
 # forward(x, y, relu): x and y of one shape and dtype, relu is a truth value
-forward = Kernel("addition.forward", reference=_forward_reference, cpu=_forward_cpu)
+forward = Kernel(
+    "addition.forward", reference=_forward_reference, cpu=_forward_cpu, gpu=_forward_gpu
+)

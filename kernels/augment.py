@@ -12,11 +12,12 @@ which are small: I + J numbers for an image of I * J pixels.
 
 Work:     N*I*J*C copies.
 Threads:  none, so that it may run in the background as well as in a training step.
-Versions: NumPy reference, Numba loops. To come: CUDA (augment.cu).
+Versions: NumPy reference, Numba loops, CUDA (augment.cu).
 """
 
 import numpy as np
 
+from . import cuda
 from .compiling import compiled
 from .kernel import Kernel
 from .memory import empty, zeros
@@ -86,6 +87,25 @@ def _scatter_cpu(dy, rows, columns, x_shape):
     return dx
 
 
+def _gather_gpu(x, rows, columns, fill):
+    (N, H, W, C), I, J = x.shape, rows.shape[1], columns.shape[1]
+    y = cuda.empty((N, I, J, C), x.dtype, like=x)
+    tables = rows.astype(np.int64, copy=False), columns.astype(np.int64, copy=False)
+    args = x, *tables, float(fill), y, H, W, C, I, J, y.size
+    cuda.launch("augment", "gather", cuda.blocks(y.size), 256, *args)
+    return y
+
+
+def _scatter_gpu(dy, rows, columns, x_shape):
+    (_, I, J, _), dx = dy.shape, cuda.empty(x_shape, dy.dtype, like=dy)
+    tables = rows.astype(np.int64, copy=False), columns.astype(np.int64, copy=False)
+    args = dy, *tables, dx, *x_shape[1:], I, J, dx.size
+    cuda.launch("augment", "scatter", cuda.blocks(dx.size), 256, *args)
+    return dx
+
+
 # rows (N, I) and columns (N, J): integers below H and W
-gather = Kernel("augment.gather", reference=_gather_reference, cpu=_gather_cpu)
-scatter = Kernel("augment.scatter", reference=_scatter_reference, cpu=_scatter_cpu)
+gather = Kernel("augment.gather", reference=_gather_reference, cpu=_gather_cpu, gpu=_gather_gpu)
+scatter = Kernel(
+    "augment.scatter", reference=_scatter_reference, cpu=_scatter_cpu, gpu=_scatter_gpu
+)

@@ -32,7 +32,7 @@ Threads:  one prange step owns a run of rows; its sums have a place of their own
           in order. The runs are cut the same way whatever the number of threads.
 Vectors:  rows of few channels are taken several at a time, as one wide row of at least WIDTH
           numbers; the numbers of a wide row are independent, so that they fill vector registers.
-Versions: NumPy reference, Numba loops. To come: CUDA (batch_norm.cu).
+Versions: NumPy reference, Numba loops, CUDA (batch_norm.cu).
 """
 
 import math
@@ -40,6 +40,7 @@ import math
 import numpy as np
 from numba import prange
 
+from . import cuda, sum_rows
 from .compiling import compiled, compiled_parallel
 from .kernel import Kernel
 from .memory import empty
@@ -344,8 +345,65 @@ def _input_grad_cpu(dy, x, mean, scale, shift, relu, slopes):
     return dx
 
 
-moments = Kernel("batch_norm.moments", reference=_moments_reference, cpu=_moments_cpu)
+def _chunks(x):
+    """R, C and rows per chunk as the launches of this family want them, and their grid."""
+    C = x.shape[-1]
+    R = x.size // C if C else 0
+    rows = sum_rows.rows_per_chunk(R)
+    return (R, C, rows), (-(-R // rows), cuda.blocks(C, 32))
+
+
+def _in_float64(*arrays):
+    return tuple(array.astype(np.float64, copy=False) for array in arrays)
+
+
+def _moments_gpu(x):
+    sizes, grid = _chunks(x)
+    chunks, C = grid[0], sizes[1]
+    partials = cuda.empty((chunks, 2, C), np.float64, like=x)
+    mean, variance = (cuda.empty((C,), np.float64, like=x) for _ in range(2))
+    cuda.launch("batch_norm", "moments", grid, (32, 8), x, partials, *sizes)
+    args = partials, mean, variance, *sizes, chunks
+    cuda.launch("batch_norm", "combine", grid[1], (32, 32), *args)
+    return mean, variance
+
+
+def _normalize_gpu(x, mean, scale, shift, relu, shortcut=None):
+    sizes, grid = _chunks(x)
+    y = cuda.empty(x.shape, x.dtype, like=x)
+    args = x, *_in_float64(mean, scale, shift), relu, shortcut, y, *sizes
+    cuda.launch("batch_norm", "normalize", grid, (32, 8), *args)
+    return y
+
+
+def _sums_gpu(dy, x, mean, scale, shift, relu):
+    sizes, grid = _chunks(x)
+    partials = cuda.empty((grid[0], 2 * sizes[1]), np.float64, like=x)
+    args = dy, x, *_in_float64(mean, scale, shift), relu, partials, *sizes
+    cuda.launch("batch_norm", "sums", grid, (32, 8), *args)
+    return sum_rows.forward(partials).reshape(2, sizes[1])
+
+
+def _input_grad_gpu(dy, x, mean, scale, shift, relu, slopes):
+    sizes, grid = _chunks(x)
+    dx = cuda.empty(x.shape, x.dtype, like=x)
+    mean, scale, shift, slopes = _in_float64(mean, scale, shift, slopes)
+    args = dy, x, mean, scale, shift, relu, slopes, dx, *sizes
+    cuda.launch("batch_norm", "input_grad", grid, (32, 8), *args)
+    return dx
+
+
+moments = Kernel(
+    "batch_norm.moments", reference=_moments_reference, cpu=_moments_cpu, gpu=_moments_gpu
+)
 # normalize(x, mean, scale, shift, relu, shortcut): shortcut is of the shape of x, or None
-normalize = Kernel("batch_norm.normalize", reference=_normalize_reference, cpu=_normalize_cpu)
-sums = Kernel("batch_norm.sums", reference=_sums_reference, cpu=_sums_cpu)
-input_grad = Kernel("batch_norm.input_grad", reference=_input_grad_reference, cpu=_input_grad_cpu)
+normalize = Kernel(
+    "batch_norm.normalize", reference=_normalize_reference, cpu=_normalize_cpu, gpu=_normalize_gpu
+)
+sums = Kernel("batch_norm.sums", reference=_sums_reference, cpu=_sums_cpu, gpu=_sums_gpu)
+input_grad = Kernel(
+    "batch_norm.input_grad",
+    reference=_input_grad_reference,
+    cpu=_input_grad_cpu,
+    gpu=_input_grad_gpu,
+)

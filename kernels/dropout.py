@@ -13,12 +13,13 @@ once more, so that the streams of neighbouring seeds do not lie close to each ot
 
 Work:     two multiplications of whole numbers and one of floats per number of x.
 Threads:  one prange step owns a run of neighbouring numbers.
-Versions: NumPy reference, Numba loops. To come: CUDA (dropout.cu).
+Versions: NumPy reference, Numba loops, CUDA (dropout.cu).
 """
 
 import numpy as np
 from numba import prange
 
+from . import cuda
 from .compiling import compiled, compiled_parallel
 from .kernel import Kernel
 from .memory import empty
@@ -81,4 +82,12 @@ def _scale(rate):
     return 1 / (1 - rate) if rate < 1 else 0.0
 
 
-apply = Kernel("dropout.apply", reference=_apply_reference, cpu=_apply_cpu)
+def _apply_gpu(x, rate, seed):
+    y = cuda.empty(x.shape, x.dtype, like=x)
+    start = _mixed(np.array([seed % 2**64], np.uint64))[0]
+    args = x, y, _scale(rate), _threshold(rate), start, x.size
+    cuda.launch("dropout", "apply", cuda.blocks(x.size), 256, *args)
+    return y
+
+
+apply = Kernel("dropout.apply", reference=_apply_reference, cpu=_apply_cpu, gpu=_apply_gpu)

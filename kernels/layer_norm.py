@@ -18,12 +18,13 @@ rather than fetch them, and all its results together. All sums are in float64, w
 Work:     a few small passes over each row; only the first one fetches it from memory.
 Threads:  one prange step owns a run of rows; its part of `sums` has a place of its own, and they
           are added up in order. The runs are cut the same way whatever the number of threads.
-Versions: NumPy reference, Numba loops. To come: CUDA (layer_norm.cu).
+Versions: NumPy reference, Numba loops, CUDA (layer_norm.cu).
 """
 
 import numpy as np
 from numba import prange
 
+from . import cuda, sum_rows
 from .compiling import compiled, compiled_parallel
 from .kernel import Kernel
 from .memory import empty
@@ -149,6 +150,30 @@ def _backward_cpu(dy, x, gamma, epsilon):
     return dx, results.sum(axis=0)
 
 
+def _forward_gpu(x, gamma, beta, epsilon):
+    y = cuda.empty(x.shape, x.dtype, like=x)
+    args = x, gamma, beta, y, np.float64(epsilon), *x.shape
+    cuda.launch("layer_norm", "forward", cuda.blocks(len(x), 8), 256, *args)  # 8 warps
+    return y
+
+
+def _backward_gpu(dy, x, gamma, epsilon):
+    (R, C), dx = x.shape, cuda.empty(x.shape, x.dtype, like=x)
+    moments = cuda.empty((R, 3), x.dtype, like=x)
+    args = dy, x, gamma, dx, moments, np.float64(epsilon), R, C
+    cuda.launch("layer_norm", "input_grad", cuda.blocks(R, 8), 256, *args)
+    rows = sum_rows.rows_per_chunk(R)
+    chunks = -(-R // rows)
+    partials = cuda.empty((chunks, 2 * C), np.float64, like=x)
+    args = dy, x, moments, partials, R, C, rows
+    cuda.launch("layer_norm", "sums", (chunks, cuda.blocks(C, 32)), (32, 8), *args)
+    return dx, sum_rows.forward(partials).reshape(2, C)
+
+
 # x and dy (R, C), gamma and beta (C,)
-forward = Kernel("layer_norm.forward", reference=_forward_reference, cpu=_forward_cpu)
-backward = Kernel("layer_norm.backward", reference=_backward_reference, cpu=_backward_cpu)
+forward = Kernel(
+    "layer_norm.forward", reference=_forward_reference, cpu=_forward_cpu, gpu=_forward_gpu
+)
+backward = Kernel(
+    "layer_norm.backward", reference=_backward_reference, cpu=_backward_cpu, gpu=_backward_gpu
+)

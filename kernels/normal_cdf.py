@@ -7,7 +7,7 @@ tiny, and the difference of two numbers near 1 would have lost all its digits.
 
 Work:     one erfc per number, about 20 multiplications.
 Threads:  one prange step owns a run of neighbouring numbers.
-Versions: NumPy reference, Numba loops. To come: CUDA (normal_cdf.cu; CUDA C has normcdf).
+Versions: NumPy reference, Numba loops, CUDA (normal_cdf.cu).
 """
 
 import math
@@ -15,6 +15,7 @@ import math
 import numpy as np
 from numba import prange
 
+from . import cuda
 from .compiling import compiled, compiled_parallel
 from .kernel import Kernel
 from .memory import empty
@@ -48,4 +49,12 @@ def _forward_cpu(x):
     return y
 
 
-forward = Kernel("normal_cdf.forward", reference=_forward_reference, cpu=_forward_cpu)
+def _forward_gpu(x):
+    y = cuda.empty(x.shape, x.dtype, like=x)
+    cuda.launch("normal_cdf", "forward", cuda.blocks(x.size), 256, x, y, x.size)
+    return y
+
+
+forward = Kernel(
+    "normal_cdf.forward", reference=_forward_reference, cpu=_forward_cpu, gpu=_forward_gpu
+)

@@ -8,13 +8,14 @@ in the two small tables.
 
 Work:     a multiply-add for each y and k; x is read and y written once.
 Threads:  none, so that it may run in the background as well as in a training step.
-Versions: NumPy reference, Numba loops. To come: CUDA (resize.cu).
+Versions: NumPy reference, Numba loops, CUDA (resize.cu).
 """
 
 import math
 
 import numpy as np
 
+from . import cuda
 from .compiling import compiled
 from .kernel import Kernel
 from .memory import empty
@@ -51,5 +52,14 @@ def _along_cpu(x, places, shares, axis):
     return y
 
 
+def _along_gpu(x, places, shares, axis):
+    (K, new), count = places.shape, math.prod(x.shape[axis + 1 :])
+    y = cuda.empty((*x.shape[:axis], new, *x.shape[axis + 1 :]), x.dtype, like=x)
+    tables = places.astype(np.int64, copy=False), shares.astype(x.dtype, copy=False)
+    sizes = x.shape[axis], new, count, K, y.size
+    cuda.launch("resize", "along", cuda.blocks(y.size), 256, x, *tables, y, *sizes)
+    return y
+
+
 # places (K, I): integers below the size of the axis; shares (K, I)
-along = Kernel("resize.along", reference=_along_reference, cpu=_along_cpu)
+along = Kernel("resize.along", reference=_along_reference, cpu=_along_cpu, gpu=_along_gpu)

@@ -14,13 +14,14 @@ much as the step itself.
 
 Work:     a square root and a division per number, the rest hides behind memory; each array once.
 Threads:  one prange step owns a run of neighbouring numbers in all arrays, and no two runs overlap.
-Versions: NumPy reference, a pass per operation; Numba loops, one pass. To come: CUDA (rmsprop.cu).
+Versions: NumPy reference, a pass per operation; Numba loops, one pass, CUDA (rmsprop.cu).
 Source:   Tieleman and Hinton 2012, lecture 6.5; centered: Graves 2013, arXiv:1308.0850.
 """
 
 import numpy as np
 from numba import prange
 
+from . import cuda
 from .compiling import compiled, compiled_parallel
 from .kernel import Kernel
 
@@ -84,6 +85,12 @@ def _step_cpu(w, g, v, a, u, learning_rate, decay, rho, momentum, epsilon):
     _step_loops(w, g, v, a, u, *(number(setting) for setting in settings))
 
 
+def _step_gpu(w, g, v, a, u, learning_rate, decay, rho, momentum, epsilon):
+    settings = map(float, (learning_rate, decay, rho, 1 - rho, momentum, epsilon))
+    a, u = (array if array.size else None for array in (a, u))
+    cuda.launch("rmsprop", "step", cuda.blocks(w.size), 256, w, g, v, a, u, *settings, w.size)
+
+
 # step(w, g, v, a, u, learning_rate, decay, rho, momentum, epsilon): a and u have the size of w, or
 # 0 for "not centered" and "no momentum"
-step = Kernel("rmsprop.step", reference=_step_reference, cpu=_step_cpu)
+step = Kernel("rmsprop.step", reference=_step_reference, cpu=_step_cpu, gpu=_step_gpu)

@@ -7,16 +7,31 @@ converted; to do it while the rows are copied saves an array and a pass over it.
 
 Work:     a conversion per number; the time goes into memory, because the rows lie far apart.
 Threads:  none: to start them takes longer than to copy a batch of small images.
-Versions: NumPy reference, Numba loops. To come: CUDA (rows.cu).
+Versions: NumPy reference, Numba loops, CUDA (rows.cu).
 """
 
 import math
 
 import numpy as np
 
+from . import cuda
 from .compiling import compiled
 from .kernel import Kernel
 from .memory import empty
+
+C_TYPES = {  # what CUDA calls the numbers that x may consist of
+    "bool": "bool",
+    "float32": "float",
+    "float64": "double",
+    "int8": "signed char",
+    "int16": "short",
+    "int32": "int",
+    "int64": "long long",
+    "uint8": "unsigned char",
+    "uint16": "unsigned short",
+    "uint32": "unsigned",
+    "uint64": "unsigned long long",
+}
 
 
 def _gather_reference(x, places, dtype):
@@ -38,5 +53,13 @@ def _gather_cpu(x, places, dtype):
     return y
 
 
+def _gather_gpu(x, places, dtype):
+    y = cuda.empty((len(places), *x.shape[1:]), dtype, like=x)
+    row, given = math.prod(x.shape[1:]), C_TYPES[x.dtype.name]
+    args = y, x, places.astype(np.int64, copy=False), row, y.size
+    cuda.launch("rows", "gather", cuda.blocks(y.size), 256, *args, defines={"GIVEN": given})
+    return y
+
+
 # gather(x, places, dtype): places are integers from 0 to len(x) - 1, dtype is the name of one
-gather = Kernel("rows.gather", reference=_gather_reference, cpu=_gather_cpu)
+gather = Kernel("rows.gather", reference=_gather_reference, cpu=_gather_cpu, gpu=_gather_gpu)

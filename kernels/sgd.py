@@ -12,12 +12,13 @@ as much as the step itself.
 
 Work:     a few operations per number; the time goes into memory, so each array is passed once.
 Threads:  one prange step owns a run of neighbouring numbers in all arrays, and no two runs overlap.
-Versions: NumPy reference, a pass per operation; Numba loops, one pass. To come: CUDA (sgd.cu).
+Versions: NumPy reference, a pass per operation; Numba loops, one pass, CUDA (sgd.cu).
 Source:   Sutskever et al. 2013, "On the importance of initialization and momentum".
 """
 
 from numba import prange
 
+from . import cuda
 from .compiling import compiled, compiled_parallel
 from .kernel import Kernel
 
@@ -67,5 +68,11 @@ def _step_cpu(w, g, v, learning_rate, decay, momentum, nesterov):
     _step_loops(w, g, v, number(learning_rate), number(decay), number(momentum), nesterov)
 
 
+def _step_gpu(w, g, v, learning_rate, decay, momentum, nesterov):
+    settings = map(float, (learning_rate, decay, momentum))
+    args = w, g, v if v.size else None, *settings, nesterov, w.size
+    cuda.launch("sgd", "step", cuda.blocks(w.size), 256, *args)
+
+
 # step(w, g, v, learning_rate, decay, momentum, nesterov): v has the size of w, or 0 for no velocity
-step = Kernel("sgd.step", reference=_step_reference, cpu=_step_cpu)
+step = Kernel("sgd.step", reference=_step_reference, cpu=_step_cpu, gpu=_step_gpu)

@@ -8,11 +8,12 @@ There is nothing here for the way forward, for NumPy's exp and tanh know vectors
 Work:     three operations per number; the time goes into memory. NumPy needs three passes, and
           two arrays more.
 Threads:  one prange step owns a run of neighbouring numbers; a single run starts no threads.
-Versions: NumPy reference, Numba loops. To come: CUDA (sigmoid.cu).
+Versions: NumPy reference, Numba loops, CUDA (sigmoid.cu).
 """
 
 from numba import prange
 
+from . import cuda
 from .compiling import compiled, compiled_parallel
 from .kernel import Kernel
 from .memory import empty
@@ -69,7 +70,24 @@ def _in_runs(run, loops, dy, y):
     return dx
 
 
+def _sigmoid_grad_gpu(dy, y):
+    dx = cuda.empty(dy.shape, dy.dtype, like=dy)
+    cuda.launch("sigmoid", "sigmoid_grad", cuda.blocks(dy.size), 256, dy, y, dx, dy.size)
+    return dx
+
+
+def _tanh_grad_gpu(dy, y):
+    dx = cuda.empty(dy.shape, dy.dtype, like=dy)
+    cuda.launch("sigmoid", "tanh_grad", cuda.blocks(dy.size), 256, dy, y, dx, dy.size)
+    return dx
+
+
 sigmoid_grad = Kernel(
-    "sigmoid.sigmoid_grad", reference=_sigmoid_grad_reference, cpu=_sigmoid_grad_cpu
+    "sigmoid.sigmoid_grad",
+    reference=_sigmoid_grad_reference,
+    cpu=_sigmoid_grad_cpu,
+    gpu=_sigmoid_grad_gpu,
 )
-tanh_grad = Kernel("sigmoid.tanh_grad", reference=_tanh_grad_reference, cpu=_tanh_grad_cpu)
+tanh_grad = Kernel(
+    "sigmoid.tanh_grad", reference=_tanh_grad_reference, cpu=_tanh_grad_cpu, gpu=_tanh_grad_gpu
+)

@@ -12,13 +12,14 @@ t = 0 are left out of the loss, so that a score of -inf is no NaN there. The sum
 
 Work:     N * K exponentials.
 Threads:  none: there are only N * K numbers, too few to be worth sharing out.
-Versions: NumPy reference, Numba loops. To come: CUDA (softmax_cross_entropy.cu), a warp per row.
+Versions: NumPy reference, Numba loops, CUDA (softmax_cross_entropy.cu), a warp per row.
 """
 
 import math
 
 import numpy as np
 
+from . import cuda
 from .compiling import compiled
 from .kernel import Kernel
 
@@ -87,7 +88,29 @@ def _backward_cpu(dloss, x, t):
     return dx
 
 
-forward = Kernel("softmax_cross_entropy.forward", reference=_forward_reference, cpu=_forward_cpu)
+def _forward_gpu(x, t):
+    loss = cuda.empty((len(x),), x.dtype, like=x)
+    args = x, t.astype(x.dtype, copy=False), loss, *x.shape
+    cuda.launch("softmax_cross_entropy", "forward", cuda.blocks(len(x), 8), 256, *args)  # 8 warps
+    return loss
+
+
+def _backward_gpu(dloss, x, t):
+    dx = cuda.empty(x.shape, x.dtype, like=x)
+    args = dloss, x, t.astype(x.dtype, copy=False), dx, *x.shape
+    cuda.launch("softmax_cross_entropy", "backward", cuda.blocks(len(x), 8), 256, *args)
+    return dx
+
+
+forward = Kernel(
+    "softmax_cross_entropy.forward",
+    reference=_forward_reference,
+    cpu=_forward_cpu,
+    gpu=_forward_gpu,
+)
 backward = Kernel(
-    "softmax_cross_entropy.backward", reference=_backward_reference, cpu=_backward_cpu
+    "softmax_cross_entropy.backward",
+    reference=_backward_reference,
+    cpu=_backward_cpu,
+    gpu=_backward_gpu,
 )

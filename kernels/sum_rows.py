@@ -7,12 +7,13 @@ Threads:  one prange step owns a run of rows and adds them up by itself; then th
           are added in order. The runs are cut the same way whatever the number of threads.
 Vectors:  rows of few channels are taken several at a time, as one wide row: its numbers are
           independent, so that they fill vector registers.
-Versions: NumPy reference, Numba loops. To come: CUDA (sum_rows.cu).
+Versions: NumPy reference, Numba loops, CUDA (sum_rows.cu).
 """
 
 import numpy as np
 from numba import prange
 
+from . import cuda
 from .compiling import compiled, compiled_parallel
 from .kernel import Kernel
 
@@ -49,4 +50,23 @@ def _forward_cpu(x):
     return sums.sum(axis=0).reshape(together, C).sum(axis=0)
 
 
-forward = Kernel("sum_rows.forward", reference=_forward_reference, cpu=_forward_cpu)
+def rows_per_chunk(R):
+    """How many of R rows a block on a GPU adds up: many enough, but in 1024 chunks at most."""
+    return max(128, -(-R // 1024))
+
+
+def _forward_gpu(x):
+    R, C = x.shape
+    rows = rows_per_chunk(R)
+    chunks = -(-R // rows)
+    if chunks == 0:
+        return cuda.zeros((C,), x.dtype, like=x)
+    sums = cuda.empty((chunks, C), x.dtype, like=x)
+    grid = (chunks, cuda.blocks(C, 32))
+    cuda.launch("sum_rows", "forward", grid, (32, 8), x, sums, R, C, rows)
+    return sums[0] if chunks == 1 else _forward_gpu(sums)
+
+
+forward = Kernel(
+    "sum_rows.forward", reference=_forward_reference, cpu=_forward_cpu, gpu=_forward_gpu
+)

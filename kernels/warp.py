@@ -17,11 +17,12 @@ the border is another one inside, as the fill mode says:
 
 Work:     4*N*H*W*C multiply-adds.
 Threads:  none, so that it may run in the background as well as in a training step.
-Versions: NumPy reference, Numba loops. To come: CUDA (warp.cu).
+Versions: NumPy reference, Numba loops, CUDA (warp.cu).
 """
 
 import numpy as np
 
+from . import cuda
 from .compiling import compiled
 from .kernel import Kernel
 from .memory import empty, zeros
@@ -169,6 +170,23 @@ def _scatter_cpu(dy, transforms, bilinear, fill_mode):
     return dx
 
 
+def _gather_gpu(x, transforms, bilinear, fill_mode, fill):
+    y = cuda.empty(x.shape, x.dtype, like=x)
+    table, mode = transforms.astype(np.float64, copy=False), FILL_MODES.index(fill_mode)
+    args = x, table, bilinear, mode, float(fill), y, *x.shape[1:], x.size
+    cuda.launch("warp", "gather", cuda.blocks(x.size), 256, *args)
+    return y
+
+
+def _scatter_gpu(dy, transforms, bilinear, fill_mode):
+    (N, H, W, C), dx = dy.shape, cuda.empty(dy.shape, dy.dtype, like=dy)
+    table, mode = transforms.astype(np.float64, copy=False), FILL_MODES.index(fill_mode)
+    rows = N * H * C
+    args = dy, table, bilinear, mode, dx, H, W, C, rows
+    cuda.launch("warp", "scatter", cuda.blocks(rows, 64), 64, *args)
+    return dx
+
+
 # transforms (N, 6); bilinear: true or false; fill_mode: one of FILL_MODES
-gather = Kernel("warp.gather", reference=_gather_reference, cpu=_gather_cpu)
-scatter = Kernel("warp.scatter", reference=_scatter_reference, cpu=_scatter_cpu)
+gather = Kernel("warp.gather", reference=_gather_reference, cpu=_gather_cpu, gpu=_gather_gpu)
+scatter = Kernel("warp.scatter", reference=_scatter_reference, cpu=_scatter_cpu, gpu=_scatter_gpu)

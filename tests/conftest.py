@@ -20,17 +20,6 @@ def device(request):
     set_device(before)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call():
-    """Skip what needs a kernel whose CUDA version is missing; test_completeness.py lists those."""
-    try:
-        return (yield)
-    except NotImplementedError as error:
-        if "its GPU version is not written yet" in str(error):
-            pytest.skip(str(error))
-        raise
-
-
 @pytest.fixture(autouse=True)
 def _the_same_random_numbers():
     random.set_seed(0)
