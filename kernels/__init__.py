@@ -11,7 +11,7 @@ import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from . import cuda, gpu
+from . import cuda, gpu, precision
 from .kernel import Array, Kernel, is_gpu_array
 from .memory import empty, zeros
 
@@ -92,6 +92,7 @@ __all__ = [
     "matmul",
     "max_pool2d",
     "normal_cdf",
+    "precision",
     "relu",
     "resize",
     "rmsprop",

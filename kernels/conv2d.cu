@@ -166,12 +166,38 @@ struct TurnedFilters {             // B of input_grad: column c and term p, q, f
 // it lies, such that the threads of a warp meet different banks; multiply(a, b, sums), which adds
 // STEP products to each sum of a thread; row_of(s), column_of(s), where sum s stands in the tile.
 // -------------------------------------------------------------------------------------------------
-#if !defined(TF32) && !defined(BF16)
+#ifndef TENSOR_CORES
+#if defined(TF32) || defined(BF16)
+#define TENSOR_CORES (defined(CUDA_ON_CPU) || __CUDA_ARCH__ >= 800)
+#else
+#define TENSOR_CORES 0
+#endif
+#endif
+
+__device__ __forceinline__ bool is_nan_or_infinite(unsigned bits) {
+    return (bits & 0x7f800000u) == 0x7f800000u;
+}
+
+// A float's upper 16 bits, rounded: the nearest number with 8 bits, halves to the even one. A NaN
+// stays one.
+__device__ __forceinline__ unsigned short upper_half(float value) {
+    const unsigned bits = __float_as_uint(value);
+    if (is_nan_or_infinite(bits)) return bits >> 16 | ((bits & 0xffffu) != 0);
+    return (bits + 0x7fffu + (bits >> 16 & 1)) >> 16;
+}
+
+#if !TENSOR_CORES
 
 #define STORED REAL
 #define TILE_NUMBERS (STEP * (TILE + 4))
 
+#ifdef BF16                        // on a GPU older than sm_80: the same numbers, slowly
+__device__ __forceinline__ STORED stored(REAL value) {
+    return __uint_as_float((unsigned)upper_half(value) << 16);
+}
+#else
 __device__ __forceinline__ STORED stored(REAL value) { return value; }
+#endif
 __device__ __forceinline__ int slot(int m, int k) { return k * (TILE + 4) + m; }
 __device__ __forceinline__ int row_of(int s) { return threadIdx.y * EACH + s / EACH; }
 __device__ __forceinline__ int column_of(int s) { return threadIdx.x * EACH + s % EACH; }
@@ -207,32 +233,26 @@ __device__ __forceinline__ int row_of(int s) { return first_row() + lane_row() +
 __device__ __forceinline__ int column_of(int s) {
     return first_column() + s / 4 * 8 + 2 * lane_column() + s % 2;
 }
-__device__ __forceinline__ bool is_nan_or_infinite(unsigned bits) {
-    return (bits & 0x7f800000u) == 0x7f800000u;
-}
 
 #ifdef TF32
 
 #define STORED unsigned             // the bits of a float; tensor cores read the upper 19 of them
 #define PADDED (STEP + 4)
 
-// To the nearest number with 11 bits; halves away from 0, as cvt.rna.tf32.
+// To the nearest number with 11 bits; halves away from 0, as cvt.rna.tf32. A NaN stays one.
 __device__ __forceinline__ STORED stored(float value) {
     const unsigned bits = __float_as_uint(value);
-    return is_nan_or_infinite(bits) ? bits : (bits + 0x1000u) & ~0x1fffu;
+    if (is_nan_or_infinite(bits)) return (bits & 0x1fffu) != 0 ? bits | 0x2000u : bits;
+    return (bits + 0x1000u) & ~0x1fffu;
 }
 
 #ifndef CUDA_ON_CPU
 __device__ __forceinline__ void mma_m16n8k8_tf32(float c[4], const unsigned a[4],
                                                  const unsigned b[2]) {
-#if __CUDA_ARCH__ >= 800
     asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
                  "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
                  : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-#else
-    __trap();                      // older than sm_80: no such tensor cores
-#endif
 }
 #endif
 
@@ -241,24 +261,15 @@ __device__ __forceinline__ void mma_m16n8k8_tf32(float c[4], const unsigned a[4]
 #define STORED unsigned short       // the upper half of a float
 #define PADDED (STEP + 8)
 
-// To the nearest number with 8 bits; halves to the even one. A NaN stays one.
-__device__ __forceinline__ STORED stored(float value) {
-    const unsigned bits = __float_as_uint(value);
-    if (is_nan_or_infinite(bits)) return bits >> 16 | ((bits & 0xffffu) != 0);
-    return (bits + 0x7fffu + (bits >> 16 & 1)) >> 16;
-}
+__device__ __forceinline__ STORED stored(float value) { return upper_half(value); }
 
 #ifndef CUDA_ON_CPU
 __device__ __forceinline__ void mma_m16n8k16_bf16(float c[4], const unsigned a[4],
                                                   const unsigned b[2]) {
-#if __CUDA_ARCH__ >= 800
     asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
                  "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
                  : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-#else
-    __trap();                      // older than sm_80: no such tensor cores
-#endif
 }
 #endif
 

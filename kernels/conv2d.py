@@ -191,6 +191,7 @@ def _forward_gpu(x, weight, bias, relu, strides, padding, dilation, groups):
     arrangement = (strides, padding, dilation, groups)
     g, shape = geometry(x.shape, weight.shape, arrangement)
     if one_by_one(groups, weight.shape):
+        x, weight = precision.rounded(x), precision.rounded(weight)
         return depthwise.forward_gpu(x, weight, bias, relu, shape, g)
     sizes = (g.N * g.I * g.J, g.F, g.P * g.Q * g.K)
     return _product_gpu("conv2d_forward", (x, weight), (bias, relu), shape, sizes, g)
@@ -199,6 +200,7 @@ def _forward_gpu(x, weight, bias, relu, strides, padding, dilation, groups):
 def _input_grad_gpu(dy, weight, x_shape, strides, padding, dilation, groups):
     g, _ = geometry(x_shape, weight.shape, (strides, padding, dilation, groups))
     if one_by_one(groups, weight.shape):
+        dy, weight = precision.rounded(dy), precision.rounded(weight)
         return depthwise.input_grad_gpu(dy, weight, x_shape, g)
     sizes = (g.N * g.H * g.W, g.K, g.P * g.Q * g.F)
     return _product_gpu("conv2d_input_grad", (dy, weight), (), x_shape, sizes, g)
@@ -209,19 +211,31 @@ def _weight_grad_gpu(x, dy, weight_shape, strides, padding, dilation, groups):
     places = g.N * g.I * g.J
     if one_by_one(groups, weight_shape):
         tiles = -(-g.groups * g.F // 32) * g.P * g.Q
+        x, dy = precision.rounded(x), precision.rounded(dy)
         parts = depthwise.weight_grad_gpu(x, dy, pieces(tiles, places), g)
         return add_pieces(parts, None, False, weight_shape)
     sizes = (g.P * g.Q * g.K, g.F, places)
     return _product_gpu("conv2d_weight_grad", (x, dy), (), weight_shape, sizes, g)
 
 
-forward = Kernel("conv2d.forward", reference=_forward_reference, cpu=_forward_cpu, gpu=_forward_gpu)
+forward = Kernel(
+    "conv2d.forward",
+    reference=_forward_reference,
+    cpu=_forward_cpu,
+    gpu=_forward_gpu,
+    operands=(0, 1),
+)
 input_grad = Kernel(
-    "conv2d.input_grad", reference=_input_grad_reference, cpu=_input_grad_cpu, gpu=_input_grad_gpu
+    "conv2d.input_grad",
+    reference=_input_grad_reference,
+    cpu=_input_grad_cpu,
+    gpu=_input_grad_gpu,
+    operands=(0, 1),
 )
 weight_grad = Kernel(
     "conv2d.weight_grad",
     reference=_weight_grad_reference,
     cpu=_weight_grad_cpu,
     gpu=_weight_grad_gpu,
+    operands=(0, 1),
 )

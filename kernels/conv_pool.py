@@ -153,17 +153,23 @@ def _weight_grad_gpu(x, dy, where, weight_shape, arrangement):
 
 
 forward = Kernel(
-    "conv_pool.forward", reference=_forward_reference, cpu=_forward_cpu, gpu=_forward_gpu
+    "conv_pool.forward",
+    reference=_forward_reference,
+    cpu=_forward_cpu,
+    gpu=_forward_gpu,
+    operands=(0, 1),
 )
 input_grad = Kernel(
     "conv_pool.input_grad",
     reference=_input_grad_reference,
     cpu=_input_grad_cpu,
     gpu=_input_grad_gpu,
+    operands=(0, 2),
 )
 weight_grad = Kernel(
     "conv_pool.weight_grad",
     reference=_weight_grad_reference,
     cpu=_weight_grad_cpu,
     gpu=_weight_grad_gpu,
+    operands=(0, 1),
 )

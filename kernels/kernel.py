@@ -1,11 +1,13 @@
 """A Kernel is one computation, written once per device."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from . import precision
 
 Array: TypeAlias = npt.NDArray[Any]  # NumPy's on the CPU, CuPy's on the GPU
 
@@ -22,16 +24,19 @@ class Kernel:
         reference: plain NumPy, slow and obvious; the tests compare with it, training never runs it.
         cpu: the Numba version.
         gpu: launches the CUDA version; None while nobody has written it.
+        operands: which arguments are multiplied with one another, and so may be rounded to fewer
+            bits; see precision.py.
     """
 
     name: str
     reference: Callable[..., Any]
     cpu: Callable[..., Any]
     gpu: Callable[..., Any] | None = None
+    operands: tuple[int, ...] = ()
 
     def __call__(self, *args: Any) -> Any:
         if not any(map(is_gpu_array, args)):
-            return self.cpu(*map(_given, args))
+            return self.cpu(*map(_given, self._rounded(args)))
         on_gpu = [is_gpu_array(a) for a in args if hasattr(a, "shape")]
         if not all(on_gpu):
             devices = ", ".join("GPU" if gpu else "CPU" for gpu in on_gpu)
@@ -45,6 +50,12 @@ class Kernel:
                 f"Move them with Tensor.to('cpu')."
             )
         return self.gpu(*map(_contiguous, args))
+
+    def _rounded(self, args: tuple[Any, ...]) -> Sequence[Any]:
+        """The arguments with operands of the precision that is wanted; tensor cores do it alone."""
+        if not self.operands or precision.operands() == "float32":
+            return args
+        return [precision.rounded(a) if k in self.operands else a for k, a in enumerate(args)]
 
 
 def is_gpu_array(x: Any) -> bool:

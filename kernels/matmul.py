@@ -94,14 +94,23 @@ def _weight_grad_gpu(x, dy):
 
 
 multiply = Kernel(
-    "matmul.multiply", reference=_multiply_reference, cpu=_multiply_cpu, gpu=_multiply_gpu
+    "matmul.multiply",
+    reference=_multiply_reference,
+    cpu=_multiply_cpu,
+    gpu=_multiply_gpu,
+    operands=(0, 1),
 )
 input_grad = Kernel(
-    "matmul.input_grad", reference=_input_grad_reference, cpu=_input_grad_cpu, gpu=_input_grad_gpu
+    "matmul.input_grad",
+    reference=_input_grad_reference,
+    cpu=_input_grad_cpu,
+    gpu=_input_grad_gpu,
+    operands=(0, 1),
 )
 weight_grad = Kernel(
     "matmul.weight_grad",
     reference=_weight_grad_reference,
     cpu=_weight_grad_cpu,
     gpu=_weight_grad_gpu,
+    operands=(0, 1),
 )

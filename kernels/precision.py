@@ -12,23 +12,16 @@ TF32 is another way to use tensor cores for float32: 11 bits. GPUs use it where 
 so; a CPU has nothing like it and goes on with 24.
 """
 
-import contextlib
-from collections.abc import Iterator
+from contextvars import ContextVar, Token
 from typing import Any
 
 import numpy as np
 
-from .kernel import Array
-
 OPERANDS = ("float32", "bfloat16")
 
 
-class _Setting:
-    operands = "float32"
-    tf32 = False
-
-
-_setting = _Setting()
+_operands: ContextVar[str] = ContextVar("operands", default="float32")  # of this thread
+_tf32 = False
 
 
 def operands() -> str:
@@ -37,32 +30,38 @@ def operands() -> str:
     >>> operands()
     'float32'
     """
-    return _setting.operands
+    return _operands.get()
 
 
-@contextlib.contextmanager
-def rounding_to(name: str) -> Iterator[None]:
+class rounding_to:
     """All products inside this `with` take operands of this precision, one of OPERANDS.
 
     >>> with rounding_to("bfloat16"):
     ...     operands()
     'bfloat16'
     """
-    before, _setting.operands = _setting.operands, name
-    try:
-        yield
-    finally:
-        _setting.operands = before
+
+    __slots__ = ("name", "token")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __enter__(self) -> None:
+        self.token: Token[str] = _operands.set(self.name)
+
+    def __exit__(self, *_: object) -> None:
+        _operands.reset(self.token)
 
 
 def allow_tf32(allowed: bool) -> None:
     """Let GPUs round the operands of float32 products to 11 bits; at first they do not."""
-    _setting.tf32 = bool(allowed)
+    global _tf32
+    _tf32 = bool(allowed)
 
 
 def allows_tf32() -> bool:
     """Whether GPUs may do so."""
-    return _setting.tf32
+    return _tf32
 
 
 def defines(dtype: Any) -> dict[str, int]:
@@ -74,7 +73,12 @@ def defines(dtype: Any) -> dict[str, int]:
     return {"TF32": 1} if allows_tf32() else {}
 
 
-def to_bfloat16(x: Array) -> Array:
+def rounded(x: Any) -> Any:
+    """`x` with as many bits as operands have now; float64 keeps all."""
+    return to_bfloat16(x) if operands() == "bfloat16" and x.dtype == np.float32 else x
+
+
+def to_bfloat16(x: Any) -> Any:
     """The nearest numbers with 8 bits, halves to the even one, still as float32.
 
     >>> to_bfloat16(np.float32([1, 1.003, 1.004, 3e38])).tolist()

@@ -26,9 +26,7 @@ from minicnn import (
     utils,
     visualize,
 )
-from minicnn.anomaly import (
-    detect_anomaly,
-)
+from minicnn.anomaly import detect_anomaly
 from minicnn.autograd import (
     Op,
     Tensor,
@@ -40,66 +38,29 @@ from minicnn.autograd import (
     watch,
 )
 from minicnn.backend import (
+    allow_tf32,
+    dtype_policy,
     floatx,
     get_device,
     set_device,
+    set_dtype_policy,
     set_floatx,
 )
-from minicnn.calculus import (
-    hessian,
-    hvp,
-    jacobian,
-    jvp,
-    vjp,
-)
-from minicnn.checkpointing import (
-    checkpoint,
-)
-from minicnn.explanation import (
-    explain,
-)
-from minicnn.gradcheck import (
-    GradientError,
-    GradReport,
-    check_gradient,
-    gradcheck,
-)
-from minicnn.initializers import (
-    Initializer,
-)
-from minicnn.layers import (
-    Input,
-    Layer,
-)
-from minicnn.losses import (
-    Loss,
-)
-from minicnn.metrics import (
-    Metric,
-)
-from minicnn.models import (
-    Model,
-    Sequential,
-)
-from minicnn.optimizers import (
-    Optimizer,
-)
-from minicnn.regularizers import (
-    Regularizer,
-)
-from minicnn.selfcheck import (
-    gradcheck_all,
-    scaled_error,
-)
-from minicnn.source_code import (
-    source,
-)
-from minicnn.tracing import (
-    trace,
-)
-from minicnn.variable import (
-    Variable,
-)
+from minicnn.calculus import hessian, hvp, jacobian, jvp, vjp
+from minicnn.checkpointing import checkpoint
+from minicnn.explanation import explain
+from minicnn.gradcheck import GradientError, GradReport, check_gradient, gradcheck
+from minicnn.initializers import Initializer
+from minicnn.layers import Input, Layer
+from minicnn.losses import Loss
+from minicnn.metrics import Metric
+from minicnn.models import Model, Sequential
+from minicnn.optimizers import Optimizer
+from minicnn.regularizers import Regularizer
+from minicnn.selfcheck import gradcheck_all, scaled_error
+from minicnn.source_code import source
+from minicnn.tracing import trace
+from minicnn.variable import Variable
 
 __version__ = "0.1.0"
 
@@ -120,6 +81,7 @@ __all__ = [
     "Variable",
     "Watcher",
     "activations",
+    "allow_tf32",
     "callbacks",
     "check_gradient",
     "checkpoint",
@@ -127,6 +89,7 @@ __all__ = [
     "constraints",
     "datasets",
     "detect_anomaly",
+    "dtype_policy",
     "enable_grad",
     "explain",
     "floatx",
@@ -151,6 +114,7 @@ __all__ = [
     "saving",
     "scaled_error",
     "set_device",
+    "set_dtype_policy",
     "set_floatx",
     "source",
     "testing",

@@ -356,6 +356,7 @@ class Op:
     forward: Callable[..., Array]
     inputs: tuple[Tensor, ...] = ()
     _held: tuple[Array, ...] = ()
+    _operands = "float32"
 
     def backward(self, dy: Tensor, /) -> Gradients:
         raise NotImplementedError(f"{type(self).__name__} has no gradient: it defines no backward.")
@@ -382,6 +383,7 @@ class Op:
     def _remember(self, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         output.requires_grad, output.op = True, self
         self.inputs = inputs
+        self._operands = kernels.precision.operands()
         self._output = weakref.ref(output)  # weak: output -> op -> output would be a cycle
         self._held = (*[x.data for x in inputs], output.data)
         for array in self._held:
@@ -490,7 +492,8 @@ def _gradients(op: Op, dys: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor
             )
     for watcher in _watchers:
         watcher.before_backward(op, dys[0])
-    dxs = op.backward(*dys)
+    with kernels.precision.rounding_to(op._operands):  # as when it went forward
+        dxs = op.backward(*dys)
     dxs = dxs if isinstance(dxs, tuple) else (dxs,)
     for watcher in _watchers:
         watcher.after_backward(op, dys[0], dxs)

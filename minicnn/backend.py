@@ -37,6 +37,8 @@ Array = kernels.Array
 DEVICES = ("auto", "cpu", "gpu", "emulator")
 _device = "cpu"
 _floatx = "float32"
+POLICIES = ("float32", "float64", "mixed_bfloat16")
+_policy: str | None = None  # None: floatx()
 
 
 def array_module(x: Array) -> Any:
@@ -180,3 +182,49 @@ def set_floatx(dtype: str) -> None:
     if dtype not in ("float32", "float64"):
         raise ValueError(f"set_floatx: wants 'float32' or 'float64', but got {dtype!r}.")
     _floatx = dtype
+
+
+def dtype_policy() -> str:
+    """The policy of layers that are made without a dtype: floatx(), unless that was changed."""
+    return _policy or _floatx
+
+
+def set_dtype_policy(policy: str | None) -> None:
+    """Choose the dtype policy of all layers that are made from here on.
+
+    With "mixed_bfloat16", what convolutions, dense layers and other products of two matrices
+    multiply is rounded to bfloat16, the 8 leading bits, and added up in float32, going forward and
+    backward. Tensor cores of a GPU do that many times as fast. All else is float32: weights, what
+    layers return, statistics, the loss, the optimizer. A CPU computes the same numbers but is a
+    little slower for it, as it has to round the operands; products of whole batches of matrices
+    (ops.matmul) are not rounded on either.
+
+    Args:
+        policy: "float32", "float64" or "mixed_bfloat16"; None goes back to floatx().
+
+    Raises:
+        ValueError: it is none of these.
+
+    Differs from Keras: there layers return bfloat16, too, which halves their memory.
+
+    >>> set_dtype_policy("mixed_bfloat16"); dtype_policy()
+    'mixed_bfloat16'
+    >>> set_dtype_policy(None); dtype_policy()
+    'float32'
+    """
+    global _policy
+    if policy is not None and policy not in POLICIES:
+        raise ValueError(
+            f"set_dtype_policy: wants one of {', '.join(POLICIES)}, but got {policy!r}."
+        )
+    _policy = policy
+
+
+def allow_tf32(allowed: bool) -> None:
+    """Let GPUs round what float32 convolutions and products multiply to TF32, 11 bits, for speed.
+
+    At first they do not, as in PyTorch. On a CPU it changes nothing.
+
+    >>> allow_tf32(True); allow_tf32(False)
+    """
+    kernels.precision.allow_tf32(allowed)

@@ -21,6 +21,8 @@ from harness import Case, Comparison, check_same, options  # noqa: E402
 from report import Outcome  # noqa: E402
 from workers import Worker, alternate  # noqa: E402
 
+from minicnn.backend import kernels  # noqa: E402
+
 COMMANDS = {
     "train_step": ["--network", "tutorial"],
     "inference": ["--network", "tutorial"],
@@ -264,3 +266,26 @@ def test_shapes_of_convolutions_are_those_of_the_networks():
     assert depthwise.weight == (3, 3, 1, 32) and depthwise.y == (1, 112, 112, 32)
     assert depthwise.flops == 2 * 112 * 112 * 32 * 9
     assert depthwise.bytes == 4 * (2 * 112 * 112 * 32 + 9 * 32)
+
+
+def run_on(device, name, *arguments):
+    command = [sys.executable, ROOT / "benchmarks" / f"{name}.py", "--device", device, *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.skipif(not kernels.gpu.why_no_gpu(), reason="there is a GPU")
+@pytest.mark.parametrize("name", ["gpu_layers", "gpu_step"])
+def test_benchmarks_of_a_gpu_say_that_they_need_one(name):
+    done = run_on("gpu", name)
+    assert done.returncode == 1
+    assert "needs a GPU, and none can be used here: " in done.stderr
+
+
+@pytest.mark.skipif(bool(kernels.emulator.why_unavailable()), reason="there is no emulator")
+def test_benchmarks_of_a_gpu_run_on_the_emulator():
+    done = run_on("emulator", "gpu_layers", "--only", "tutorial", "--batch-size", "1", "--no-torch")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 3 * 8
+    assert all("minicnn have computed it" in line for line in lines)

@@ -9,6 +9,7 @@ import shutil
 import numpy as np
 import pytest
 import test_kernels as tables
+from minicnn.kernels import precision
 
 from minicnn.backend import kernels
 
@@ -187,3 +188,56 @@ def test_a_chain_agrees_with_the_reference(dtype, order):
     assert (y.shape, y.dtype) == (expected.shape, expected.dtype)
     atol = 1000 * np.finfo(dtype).eps * np.abs(expected).max()
     np.testing.assert_allclose(y, expected, rtol=0, atol=atol)
+
+
+def to_bits(x, bits):
+    """The nearest numbers with so many bits, by arithmetic; halves as Python's round does."""
+    fraction, exponent = np.frexp(x.astype(np.float64))
+    return np.ldexp(np.round(np.ldexp(fraction, bits)), exponent - bits).astype(x.dtype)
+
+
+@pytest.fixture(params=["bfloat16", "tf32"])
+def bits(request):
+    """How many bits operands have, in each of the two ways to use tensor cores."""
+    if request.param == "bfloat16":
+        with precision.rounding_to("bfloat16"):
+            yield 8
+    else:
+        precision.allow_tf32(True)
+        yield 11
+        precision.allow_tf32(False)
+
+
+TENSOR = ["smallest", "more than a tile", "same", "strides, same", "groups", "sums in pieces"]
+
+
+@pytest.mark.parametrize("name", TENSOR)
+def test_tensor_cores_round_operands_and_add_up_in_float32(name, bits, order):
+    for kernel in MAPS:
+        version, args = getattr(conv2d, kernel), tables.in_dtype(SMALL[name][kernel], "float32")
+        (result,) = run(version, args)
+        rounded = [to_bits(a, bits) if tables.is_floating(a) else a for a in args]
+        assert result.dtype == np.float32
+        assert tables.rounding_errors(result, version, rounded, "float32") < 8
+        if name != "smallest":
+            assert tables.rounding_errors(result, version, args, "float32") > 50
+
+
+def test_float64_is_never_rounded(bits):
+    check_sums(conv2d.forward, SMALL["same"]["forward"], "float64")
+
+
+def test_nan_and_infinity_pass_through_tensor_cores(bits):
+    x = np.ones((2, 2), np.float32)
+    x[0, 0], x[1, 1] = np.uint32(0x7F800001).view(np.float32), -np.inf  # a NaN in its last bit
+    (y,) = run(kernels.matmul.multiply, (x, np.ones((2, 1), np.float32), None, False))
+    np.testing.assert_array_equal(y.ravel(), [np.nan, -np.inf])
+
+
+def test_gpus_without_these_tensor_cores_round_operands_all_the_same(monkeypatch):
+    monkeypatch.setattr(precision, "defines", lambda _: {"BF16": 1, "TENSOR_CORES": 0})
+    args = tables.in_dtype(SMALL["same"]["forward"], "float32")
+    rounded = [to_bits(a, 8) if tables.is_floating(a) else a for a in args]
+    (y,) = run(conv2d.forward, args)
+    assert tables.rounding_errors(y, conv2d.forward, rounded, "float32") < 8
+    assert tables.rounding_errors(y, conv2d.forward, args, "float32") > 50

@@ -486,7 +486,8 @@ def test_declared_shape_is_a_tuple():
 def test_dtype_must_be_a_float():
     for wrong in ("int32", "float31", "float16"):
         with pytest.raises(
-            ValueError, match=f"dtype must be one of float32, float64, but is '{wrong}"
+            ValueError,
+            match=f"dtype must be one of float32, float64, mixed_bfloat16, but is '{wrong}",
         ):
             Dense(1, dtype=wrong)
 

@@ -15,6 +15,7 @@
 #define assert(condition) \
     ((condition) ? void() : cuda_on_cpu::fail("assert(%s) in line %d", #condition, __LINE__))
 #define mma_m16n8k16_bf16(...) cuda_on_cpu::mma_m16n8k16_bf16(__LINE__, __VA_ARGS__)
+#define mma_m16n8k8_tf32(...) cuda_on_cpu::mma_m16n8k8_tf32(__LINE__, __VA_ARGS__)
 static inline void __threadfence() {}
 static inline void __threadfence_block() {}
 

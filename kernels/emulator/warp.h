@@ -98,4 +98,23 @@ static inline void mma_m16n8k16_bf16(int line, float c[4], const unsigned a[4],
         }
     }
 }
+
+// mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32: the same with A 16x8 and B 8x8. Lane 4g + t
+// has rows g and g+8, columns t and t+4 of A, rows t and t+4 and column g of B; C and D as above.
+// Tensor cores read the upper 19 bits of an operand only.
+static inline float tf32_value(unsigned word) { return same_bits<float>(word & 0xffffe000u); }
+static inline void mma_m16n8k8_tf32(int line, float c[4], const unsigned a[4],
+                                    const unsigned b[2]) {
+    const MmaOperands own = {{a[0], a[1], a[2], a[3]}, {b[0], b[1]}};
+    const Exchange all = exchange(own, "mma.sync", line);
+    const int g = lane() / 4, t = lane() % 4;
+    for (int i = 0; i < 4; ++i) {
+        const int row = g + 8 * (i / 2), column = 2 * t + i % 2;
+        for (int k = 0; k < 8; ++k) {
+            const auto of_a = all.from<MmaOperands>(row % 8 * 4 + k % 4);
+            const auto of_b = all.from<MmaOperands>(column * 4 + k % 4);
+            c[i] += tf32_value(of_a.a[row / 8 + 2 * (k / 4)]) * tf32_value(of_b.b[k / 4]);
+        }
+    }
+}
 }  // namespace cuda_on_cpu

@@ -15,6 +15,7 @@ from minicnn.layers.shapes import Pair, Shape
 from minicnn.suggest import did_you_mean
 
 DTYPES = ("float32", "float64")
+MIXED = "mixed_bfloat16"  # a dtype policy; see backend.set_dtype_policy
 
 
 def whole_number(who: str, name: str, value: Any, at_least: int = 1) -> int:
@@ -131,6 +132,20 @@ def floating_point(who: str, value: Any) -> str:
     if name not in DTYPES:
         raise ValueError(f"{who}: dtype must be one of {', '.join(DTYPES)}, but is {value!r}.")
     return name
+
+
+def dtype_policy(who: str, value: Any) -> str:
+    """Check a dtype or the name of a policy, and return that name.
+
+    >>> dtype_policy("Dense", "mixed_bfloat16"), dtype_policy("Dense", np.float32)
+    ('mixed_bfloat16', 'float32')
+    """
+    name = (value.get("config") or {}).get("name") if isinstance(value, dict) else value
+    try:
+        return name if name == MIXED else floating_point(who, value)
+    except ValueError:
+        known = ", ".join((*DTYPES, MIXED))
+        raise ValueError(f"{who}: dtype must be one of {known}, but is {value!r}.") from None
 
 
 def layer_name(who: str, value: Any) -> str:

@@ -74,7 +74,8 @@ class Beginning:
 
     def __call__(self, x: Tensor) -> Tensor:
         """What comes out of the last layer of the beginning."""
-        y = kernels.chain.forward(x.data, self._chain)
+        with kernels.precision.rounding_to("float32"):
+            y = kernels.chain.forward(x.data, self._chain)
         if self._softmax:
             scores, probabilities = (Tensor(part, device=x.device) for part in y)
             probabilities.logits = scores
@@ -116,7 +117,9 @@ def _next_link(layers: Sequence[Layer], shape: Shape, x: Tensor) -> tuple[Any, i
         return None, 0
     if type(layer) in (Dropout, Flatten):
         return None, 1
-    if not isinstance(layer, AffineLayer) or not layer.kernel.data.flags.c_contiguous:
+    if layer.operands != "float32" or not isinstance(layer, AffineLayer):
+        return None, 0
+    if not layer.kernel.data.flags.c_contiguous:
         return None, 0
     if type(layer) is Dense and len(shape) == 2:
         return _link(layer), 1

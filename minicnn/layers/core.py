@@ -4,6 +4,7 @@ from typing import Any
 
 from minicnn import activations, ops
 from minicnn.autograd import Tensor
+from minicnn.backend import floatx
 from minicnn.layers import arguments
 from minicnn.layers.affine import AffineLayer
 from minicnn.layers.input_check import check_features, known_channels
@@ -42,7 +43,7 @@ class InputLayer(Layer):
         batch_shape: Any = None,
         **keywords: Any,
     ) -> None:
-        super().__init__(dtype=dtype, name=name, **keywords)
+        super().__init__(dtype=dtype or floatx(), name=name, **keywords)
         if (shape is None) == (batch_shape is None):
             raise ValueError(
                 "InputLayer: wants either shape=(32, 32, 3), without the batch axis, or "

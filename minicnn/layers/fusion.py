@@ -2,6 +2,7 @@
 
 from minicnn import activations, ops
 from minicnn.autograd import Tensor
+from minicnn.backend import kernels
 from minicnn.layers.activation import ReLU
 from minicnn.layers.convolution import Conv2D
 from minicnn.layers.core import Activation
@@ -42,18 +43,19 @@ def _computed_together(layer: Layer, following: Layer, x: Tensor, training: bool
     if isinstance(layer, BatchNormalization):
         return layer.normalize(x, training, activation="relu")
     assert isinstance(layer, Conv2D) and isinstance(following, MaxPooling2D)
-    return ops.conv_pool(
-        x,
-        layer.kernel,
-        layer.bias,
-        strides=layer.strides,
-        padding=layer.padding,
-        dilation=layer.dilation_rate,
-        groups=layer.groups,
-        pool_size=following.pool_size,
-        pool_strides=following.strides,
-        pool_padding=following.padding,
-    )
+    with kernels.precision.rounding_to(layer.operands):
+        return ops.conv_pool(
+            x,
+            layer.kernel,
+            layer.bias,
+            strides=layer.strides,
+            padding=layer.padding,
+            dilation=layer.dilation_rate,
+            groups=layer.groups,
+            pool_size=following.pool_size,
+            pool_strides=following.strides,
+            pool_padding=following.padding,
+        )
 
 
 def _are_convolution_and_pooling(layer: Layer, following: Layer) -> bool:

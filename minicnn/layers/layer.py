@@ -11,7 +11,7 @@ import numpy as np
 
 from minicnn import initializers, regularizers
 from minicnn.autograd import Tensor
-from minicnn.backend import Array, check_device, floatx, get_device, kernels, on_cpu
+from minicnn.backend import Array, check_device, dtype_policy, get_device, kernels, on_cpu
 from minicnn.layers import arguments, calling, configs, hooks
 from minicnn.layers.hooks import Hookable
 from minicnn.layers.limits import count_weight
@@ -47,7 +47,8 @@ class Layer(Hookable):
     Args:
         name: how messages, summary() and files call it; None counts: "dense", "dense_1", ...
         trainable: whether training changes its weights.
-        dtype: of weights and outputs, "float32" or "float64"; None takes floatx().
+        dtype: of weights and outputs, "float32" or "float64"; or "mixed_bfloat16", of which
+            set_dtype_policy tells; None takes dtype_policy(), as a rule float32.
         activity_regularizer: makes a penalty from the output, which is added to the loss.
         input_shape: shape of one input, without the batch axis; for the first layer of a model.
         input_dim: the same for an input of one axis: 3 means (3,).
@@ -91,7 +92,10 @@ class Layer(Hookable):
         if unknown:
             raise ValueError(_unknown_keyword(type(self), next(iter(unknown))))
         self.name = automatic_name(who) if name is None else arguments.layer_name(who, name)
-        self.dtype = arguments.floating_point(who, dtype or floatx())
+        self.dtype_policy = arguments.dtype_policy(who, dtype or dtype_policy())
+        is_mixed = self.dtype_policy == arguments.MIXED
+        self.dtype = "float32" if is_mixed else self.dtype_policy
+        self.operands = "bfloat16" if is_mixed else "float32"  # of its products; kernels.precision
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.declared_input_shape = _declared_shape(who, input_shape, input_dim)
         self.built = False
@@ -147,17 +151,24 @@ class Layer(Hookable):
         if self._call_losses:
             self._forget_former_losses()
         if not self._has_parts:
-            y = self._hooked_call(given, keywords)
+            y = self._computed(given, keywords)
         else:
             token = calling.begin_call(training)
             try:
-                y = self._hooked_call(given, keywords)
+                y = self._computed(given, keywords)
             finally:
                 calling.end_call(token)
         if self.activity_regularizer is not None:
             for output in leaves(y):
                 self.add_loss(self.activity_regularizer(output) / output.shape[0])
         return y
+
+    def _computed(self, given: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        """What `call` returns, its products being of the precision that the layer wants."""
+        if kernels.precision.operands() == self.operands:
+            return self._hooked_call(given, keywords)
+        with kernels.precision.rounding_to(self.operands):
+            return self._hooked_call(given, keywords)
 
     def _hooked_call(self, given: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         if self.hooks is not None or hooks.observers:
@@ -492,7 +503,7 @@ class Layer(Hookable):
         """
         if type(self).get_config is Layer.get_config and type(self).__init__ is not Layer.__init__:
             return configs.from_arguments(self, self._made_by)
-        config = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
+        config = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype_policy}
         if self.activity_regularizer is not None:
             config["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
         return config
