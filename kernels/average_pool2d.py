@@ -9,12 +9,13 @@ many there are, so that padding does not count. Letters as in conv2d.py.
 Work:     N*I*J * P*Q * C additions.
 Threads:  one prange step owns a row of windows of one image in `forward`, and one whole image in
           `spread`: windows overlap, but not those of two images.
-Versions: NumPy reference, Numba loops. To come: CUDA (average_pool2d.cu).
+Versions: NumPy reference, Numba loops. CUDA (average_pool2d.cu).
 """
 
 import numpy as np
 from numba import prange
 
+from . import cuda
 from .compiling import compiled, compiled_parallel
 from .kernel import Kernel
 from .max_pool2d import pooled
@@ -135,5 +136,30 @@ def _spread_cpu(dy, x_shape, window, strides, padding):
     return dx
 
 
-forward = Kernel("average_pool2d.forward", reference=_forward_reference, cpu=_forward_cpu)
-spread = Kernel("average_pool2d.spread", reference=_spread_reference, cpu=_spread_cpu)
+def _forward_gpu(x, window, strides, padding):
+    shape, pooling = pooled(x.shape, window, strides, padding)
+    y = cuda.empty(shape, x.dtype, x)
+    return _launched("forward", x, y, (*x.shape, *pooling))
+
+
+def _spread_gpu(dy, x_shape, window, strides, padding):
+    _, pooling = pooled(x_shape, window, strides, padding)
+    dx = cuda.empty(x_shape, dy.dtype, dy)
+    return _launched("spread", dy, dx, (*x_shape, *pooling))
+
+
+def _launched(function, given, result, sizes):
+    """`result`, filled in: a thread for each of its numbers."""
+    if result.size:
+        grid = cuda.blocks(result.size)
+        name = f"average_pool2d_{function}"
+        cuda.launch("average_pool2d", name, grid, (256,), given, result, *sizes)
+    return result
+
+
+forward = Kernel(
+    "average_pool2d.forward", reference=_forward_reference, cpu=_forward_cpu, gpu=_forward_gpu
+)
+spread = Kernel(
+    "average_pool2d.spread", reference=_spread_reference, cpu=_spread_cpu, gpu=_spread_gpu
+)

@@ -17,7 +17,7 @@ each number of them.
 
 Work:     that of the links.
 Threads:  all work on one link, then all on the next; in each as sweep.py and conv_pool.py say.
-Versions: NumPy reference, register tiles (simd.py). To come: CUDA (chain.cu).
+Versions: NumPy reference, register tiles (simd.py). On a GPU: the kernels named, link by link.
 """
 
 import functools
@@ -27,11 +27,11 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
-from . import conv2d, conv_pool, matmul, softmax
+from . import conv2d, conv_pool, cuda, matmul, softmax
 from .compiling import compiled, compiled_part
 from .conv_pool import bands_for, pooled_tasks, rows_per_task, z_size
 from .geometry import Geometry, share_of
-from .kernel import Array, Kernel
+from .kernel import Array, Kernel, is_gpu_array
 from .max_pool2d import pooled
 from .memory import empty, scratch
 from .packing import pack_piece, padded
@@ -97,7 +97,7 @@ class Chain:
 
 
 def _address(array: Array | None) -> int:
-    return 0 if array is None else array.ctypes.data
+    return 0 if array is None or is_gpu_array(array) else array.ctypes.data
 
 
 def _forward_reference(x, chain):
@@ -266,6 +266,18 @@ def _forward_cpu(x, chain):
     return y.reshape(plan.y_shape)
 
 
+def _forward_gpu(x, chain):
+    for weight, bias, relu, arrangement, pooling in chain.links:
+        if weight.ndim == 2:
+            x = matmul.multiply(x.reshape(len(x), -1), weight, bias, relu)
+        elif pooling is None:
+            x = conv2d.forward(x, weight, bias, relu, *arrangement)
+        else:
+            window, *placement = pooling
+            x, _ = conv_pool.forward(x, weight, bias, arrangement, window, placement)
+    return cuda.module(x).stack([x, softmax.forward(x)]) if chain.softmax else x
+
+
 # forward(x, chain): x is (N, H, W, C), or (N, K) if the first link is a matrix product;
 # with softmax, what is returned has one axis more in front: the scores and their probabilities
-forward = Kernel("chain.forward", reference=_forward_reference, cpu=_forward_cpu)
+forward = Kernel("chain.forward", reference=_forward_reference, cpu=_forward_cpu, gpu=_forward_gpu)

@@ -18,12 +18,14 @@ the numbers are in the registers anyway.
 Work:     N*I*J * P*Q * C*F / groups multiplications each.
 Threads:  sweep.py, spread.py and correlate.py say who owns what; depthwise.py, where each filter
           sees one channel.
-Versions: NumPy reference, register tiles (simd.py). To come: CUDA (conv2d.cu).
+Versions: NumPy reference, register tiles (simd.py), CUDA (conv2d.cu, depthwise.cu).
 """
+
+import math
 
 import numpy as np
 
-from . import depthwise
+from . import cuda, depthwise, precision
 from .correlate import correlate
 from .geometry import Geometry
 from .kernel import Kernel
@@ -32,6 +34,7 @@ from .simd import lanes
 from .spread import spread
 from .sweep import sweep
 
+GEOMETRY = Geometry._fields.index("groups") + 1  # how many of its fields a GPU needs
 GIVING = 12  # channels: adding to memory for one window cell takes as long as their multiplications
 
 
@@ -141,6 +144,84 @@ def _weight_grad_cpu(x, dy, weight_shape, strides, padding, dilation, groups):
     return dw
 
 
-forward = Kernel("conv2d.forward", reference=_forward_reference, cpu=_forward_cpu)
-input_grad = Kernel("conv2d.input_grad", reference=_input_grad_reference, cpu=_input_grad_cpu)
-weight_grad = Kernel("conv2d.weight_grad", reference=_weight_grad_reference, cpu=_weight_grad_cpu)
+TILE = 64  # as in conv2d.cu
+BLOCKS = 256  # of a launch, where there are enough terms to be shared by so many
+TERMS = 256  # of a sum, that a block should have
+
+
+def pieces(tiles, terms):
+    """How many blocks share the sums of one tile: the same on every machine, so the same bits."""
+    return max(1, min(BLOCKS // tiles, terms // TERMS))
+
+
+def add_pieces(parts, bias, relu, shape):
+    """The sum of all parts, in their order."""
+    y, columns = cuda.empty(shape, parts.dtype, parts), shape[-1]
+    given = (parts, bias, y, relu, len(parts), y.size, columns)
+    cuda.launch("conv2d", "conv2d_add_pieces", cuda.blocks(y.size), (256,), *given)
+    return y
+
+
+def _product_gpu(function, operands, epilogue, shape, sizes, g):
+    """Launch one of the maps of conv2d.cu.
+
+    epilogue: (bias, relu), or () for a map that has none.
+    shape: of the result.
+    sizes: (rows, columns, terms) of the product of matrices that the map is, for one group.
+    """
+    rows, columns, terms = sizes
+    dtype, like = operands[0].dtype, operands[0]
+    if 0 in shape:
+        return cuda.empty(shape, dtype, like)
+    tiles = (-(-rows // TILE), -(-columns // TILE), g.groups)
+    count = pieces(math.prod(tiles), terms)
+    grid, block = (*tiles[:2], g.groups * count), (16, 16)
+    defines, window = precision.defines(dtype), g[:GEOMETRY]
+    y = cuda.empty((count, *shape), dtype, like)
+    if count == 1 or not epilogue:
+        given = (*operands, *epilogue[:1], y, *epilogue[1:], count, *window)
+    else:
+        given = (*operands, None, y, False, count, *window)
+    cuda.launch("conv2d", function, grid, block, *given, defines=defines)
+    bias, relu = epilogue or (None, False)
+    return y[0] if count == 1 else add_pieces(y, bias, relu, shape)
+
+
+def _forward_gpu(x, weight, bias, relu, strides, padding, dilation, groups):
+    arrangement = (strides, padding, dilation, groups)
+    g, shape = geometry(x.shape, weight.shape, arrangement)
+    if one_by_one(groups, weight.shape):
+        return depthwise.forward_gpu(x, weight, bias, relu, shape, g)
+    sizes = (g.N * g.I * g.J, g.F, g.P * g.Q * g.K)
+    return _product_gpu("conv2d_forward", (x, weight), (bias, relu), shape, sizes, g)
+
+
+def _input_grad_gpu(dy, weight, x_shape, strides, padding, dilation, groups):
+    g, _ = geometry(x_shape, weight.shape, (strides, padding, dilation, groups))
+    if one_by_one(groups, weight.shape):
+        return depthwise.input_grad_gpu(dy, weight, x_shape, g)
+    sizes = (g.N * g.H * g.W, g.K, g.P * g.Q * g.F)
+    return _product_gpu("conv2d_input_grad", (dy, weight), (), x_shape, sizes, g)
+
+
+def _weight_grad_gpu(x, dy, weight_shape, strides, padding, dilation, groups):
+    g, _ = geometry(x.shape, weight_shape, (strides, padding, dilation, groups))
+    places = g.N * g.I * g.J
+    if one_by_one(groups, weight_shape):
+        tiles = -(-g.groups * g.F // 32) * g.P * g.Q
+        parts = depthwise.weight_grad_gpu(x, dy, pieces(tiles, places), g)
+        return add_pieces(parts, None, False, weight_shape)
+    sizes = (g.P * g.Q * g.K, g.F, places)
+    return _product_gpu("conv2d_weight_grad", (x, dy), (), weight_shape, sizes, g)
+
+
+forward = Kernel("conv2d.forward", reference=_forward_reference, cpu=_forward_cpu, gpu=_forward_gpu)
+input_grad = Kernel(
+    "conv2d.input_grad", reference=_input_grad_reference, cpu=_input_grad_cpu, gpu=_input_grad_gpu
+)
+weight_grad = Kernel(
+    "conv2d.weight_grad",
+    reference=_weight_grad_reference,
+    cpu=_weight_grad_cpu,
+    gpu=_weight_grad_gpu,
+)

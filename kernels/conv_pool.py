@@ -16,7 +16,7 @@ Here a few rows of z are computed, pooled at once, and forgotten. Nor does the w
 Work:     as in conv2d.py; rows of z that two tasks need are computed twice. On the way back, as
           many multiplications as dz has numbers that are not 0, times P*Q * C.
 Threads:  a task owns a band of rows of one image of y; winners.py has the way back.
-Versions: NumPy reference, register tiles (simd.py). To come: CUDA (conv_pool.cu).
+Versions: NumPy reference, register tiles (simd.py). On a GPU: the kernels named, one by one.
 """
 
 import numba
@@ -135,8 +135,35 @@ def _weight_grad_cpu(x, dy, where, weight_shape, arrangement):
     return dw
 
 
-forward = Kernel("conv_pool.forward", reference=_forward_reference, cpu=_forward_cpu)
-input_grad = Kernel("conv_pool.input_grad", reference=_input_grad_reference, cpu=_input_grad_cpu)
+def _forward_gpu(x, weight, bias, arrangement, window, placement):
+    z = conv2d.forward(x, weight, bias, False, *arrangement)
+    return max_pool2d.pooled_gpu(z, window, placement, 0)
+
+
+def _input_grad_gpu(dy, where, weight, x_shape, arrangement):
+    _, z_shape = conv2d.geometry(x_shape, weight.shape, arrangement)
+    dz = max_pool2d.scatter(dy, where, z_shape)
+    return conv2d.input_grad(dz, weight, x_shape, *arrangement)
+
+
+def _weight_grad_gpu(x, dy, where, weight_shape, arrangement):
+    _, z_shape = conv2d.geometry(x.shape, weight_shape, arrangement)
+    dz = max_pool2d.scatter(dy, where, z_shape)
+    return conv2d.weight_grad(x, dz, weight_shape, *arrangement)
+
+
+forward = Kernel(
+    "conv_pool.forward", reference=_forward_reference, cpu=_forward_cpu, gpu=_forward_gpu
+)
+input_grad = Kernel(
+    "conv_pool.input_grad",
+    reference=_input_grad_reference,
+    cpu=_input_grad_cpu,
+    gpu=_input_grad_gpu,
+)
 weight_grad = Kernel(
-    "conv_pool.weight_grad", reference=_weight_grad_reference, cpu=_weight_grad_cpu
+    "conv_pool.weight_grad",
+    reference=_weight_grad_reference,
+    cpu=_weight_grad_cpu,
+    gpu=_weight_grad_gpu,
 )

@@ -14,6 +14,7 @@ Threads:  in `forward` and `input_grad` a task owns some channels of one row of 
           number of threads, and the parts are added in order.
 Work:     N*I*J * P*Q * C multiplications: so few for each number of x and y that memory sets the
           pace, unless the images stay in the cache. channel_tiles.py does them.
+CUDA:     depthwise.cu, at the end of this file.
 """
 
 import functools
@@ -23,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
+from . import cuda
 from .channel_code import Tile
 from .channel_tiles import call_tile, tile_for
 from .compiling import compiled_parallel
@@ -240,3 +242,34 @@ def weight_grad(x, dy, dw, arrangement):
 def _repeated(x, F):
     """`x`, each channel as many times as it has filters."""
     return x if x.shape[3] == F else np.repeat(x, F // x.shape[3], axis=3)
+
+
+def forward_gpu(x, weight, bias, relu, shape, g):
+    """y, of that shape; g: a geometry.Geometry with a group for each channel."""
+    y = cuda.empty(shape, x.dtype, x)
+    if y.size:
+        _launch("forward", cuda.blocks(y.size), (256,), (x, weight, bias, y, relu), g)
+    return y
+
+
+def input_grad_gpu(dy, weight, x_shape, g):
+    """dx, of that shape."""
+    dx = cuda.empty(x_shape, dy.dtype, dy)
+    if dx.size:
+        _launch("input_grad", cuda.blocks(dx.size), (256,), (dy, weight, dx), g)
+    return dx
+
+
+def weight_grad_gpu(x, dy, pieces, g):
+    """The sums of all pieces, (pieces, P, Q, 1, filters), that together make dw."""
+    filters = g.groups * g.F
+    parts = cuda.empty((pieces, g.P, g.Q, 1, filters), x.dtype, x)
+    grid = (-(-filters // 32), g.P * g.Q, pieces)
+    _launch("weight_grad", grid, (32, 8), (x, dy, parts, pieces), g)
+    return parts
+
+
+def _launch(function, grid, block, given, g):
+    window = (g.N, g.H, g.W, g.C, g.P, g.Q, g.groups * g.F, g.I, g.J)
+    steps = (g.s, g.t, g.d, g.e, g.top, g.left)
+    cuda.launch("depthwise", f"depthwise_{function}", grid, block, *given, *window, *steps)

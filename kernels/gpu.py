@@ -6,6 +6,8 @@ CuPy is imported only where somebody asks for a GPU: its import takes time, and 
 import functools
 import importlib
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 INSTALL = "pip install 'minicnn[cuda13]', or 'minicnn[cuda12]' for a driver of CUDA 12"
@@ -48,12 +50,22 @@ def _version(number: int) -> str:
     return f"{number // 1000}.{number % 1000 // 10}"
 
 
-def no_memory(size: int) -> str:
-    """What to tell a user when the GPU cannot hold `size` more bytes."""
-    return (
-        f"the GPU has no memory left for {size / 1e6:.1f} MB more. Use smaller batches "
-        f"(batch_size) or smaller images, or end other programs that nvidia-smi shows."
-    )
+@contextmanager
+def memory_explained() -> Iterator[None]:
+    """Open a block in which CuPy's lack of memory becomes an error that says what to do about it.
+
+    Raises:
+        MemoryError: the GPU has no memory left.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        if not type(error).__module__.startswith("cupy"):
+            raise
+        raise MemoryError(
+            f"The GPU has no memory left. Use smaller batches (batch_size=...) or smaller images, "
+            f"or end other programs that nvidia-smi shows. CuPy says: {error}"
+        ) from error
 
 
 def free_bytes() -> int:

@@ -11,16 +11,19 @@ after each product and take the cores from Numba's.
 
 Work:     M*K*F multiplications each.
 Threads:  sweep.py and correlate.py say who owns what.
-Versions: NumPy reference, register tiles (simd.py). To come: CUDA (matmul.cu).
+Versions: NumPy reference, register tiles (simd.py). On a GPU: conv2d.cu.
 """
 
 import numpy as np
 
+from . import conv2d
 from .correlate import correlate
 from .geometry import Geometry
 from .kernel import Kernel
 from .memory import empty, zeros
 from .sweep import sweep
+
+PIXEL_BY_PIXEL = ((1, 1), ((0, 0), (0, 0)), (1, 1), 1)  # strides, padding, dilation, groups
 
 
 def _multiply_reference(x, weight, bias, relu):
@@ -71,6 +74,34 @@ def _weight_grad_cpu(x, dy):
     return dw
 
 
-multiply = Kernel("matmul.multiply", reference=_multiply_reference, cpu=_multiply_cpu)
-input_grad = Kernel("matmul.input_grad", reference=_input_grad_reference, cpu=_input_grad_cpu)
-weight_grad = Kernel("matmul.weight_grad", reference=_weight_grad_reference, cpu=_weight_grad_cpu)
+def _row(matrix):
+    """The same numbers as one image of one row of pixels, or as filters of one pixel."""
+    return matrix[None, None]
+
+
+def _multiply_gpu(x, weight, bias, relu):
+    return conv2d.forward(_row(x), _row(weight), bias, relu, *PIXEL_BY_PIXEL)[0, 0]
+
+
+def _input_grad_gpu(dy, weight):
+    x_shape = (1, 1, len(dy), len(weight))
+    return conv2d.input_grad(_row(dy), _row(weight), x_shape, *PIXEL_BY_PIXEL)[0, 0]
+
+
+def _weight_grad_gpu(x, dy):
+    weight_shape = (1, 1, x.shape[1], dy.shape[1])
+    return conv2d.weight_grad(_row(x), _row(dy), weight_shape, *PIXEL_BY_PIXEL)[0, 0]
+
+
+multiply = Kernel(
+    "matmul.multiply", reference=_multiply_reference, cpu=_multiply_cpu, gpu=_multiply_gpu
+)
+input_grad = Kernel(
+    "matmul.input_grad", reference=_input_grad_reference, cpu=_input_grad_cpu, gpu=_input_grad_gpu
+)
+weight_grad = Kernel(
+    "matmul.weight_grad",
+    reference=_weight_grad_reference,
+    cpu=_weight_grad_cpu,
+    gpu=_weight_grad_gpu,
+)

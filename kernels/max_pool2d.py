@@ -12,12 +12,13 @@ need to know nothing of windows. Of equal pixels the first wins; the first NaN b
 Work:     N*I*J * P*Q * C comparisons; N*I*J * C copies.
 Threads:  one prange step owns a row of windows of one image in `forward` and `gather`, and one
           whole image in `scatter`: windows overlap, but not those of two images.
-Versions: NumPy reference, Numba loops. To come: CUDA (max_pool2d.cu).
+Versions: NumPy reference, Numba loops. CUDA (max_pool2d.cu).
 """
 
 import numpy as np
 from numba import prange
 
+from . import cuda
 from .compiling import compiled_parallel, compiled_part
 from .kernel import Kernel
 from .memory import empty
@@ -181,6 +182,48 @@ def _scatter_cpu(dy, where, x_shape):
     return dx
 
 
-forward = Kernel("max_pool2d.forward", reference=_forward_reference, cpu=_forward_cpu)
-gather = Kernel("max_pool2d.gather", reference=_gather_reference, cpu=_gather_cpu)
-scatter = Kernel("max_pool2d.scatter", reference=_scatter_reference, cpu=_scatter_cpu)
+BANDS = 8  # of the pixels of an image in `scatter`, as in max_pool2d.cu
+
+
+def pooled_gpu(x, window, placement, floor):
+    """As `forward`; what is below `floor` becomes it."""
+    shape, pooling = pooled(x.shape, window, *placement)
+    y, where = cuda.empty(shape, x.dtype, x), cuda.empty(shape, np.int32, x)
+    if y.size:
+        given = (x, y, where, x.dtype.type(floor), *x.shape, *pooling)
+        cuda.launch("max_pool2d", "max_pool2d_forward", cuda.blocks(y.size), (256,), *given)
+    return y, where
+
+
+def _forward_gpu(x, window, strides, padding):
+    return pooled_gpu(x, window, (strides, padding), -np.inf)
+
+
+def _gather_gpu(x, where):
+    y = cuda.empty(where.shape, x.dtype, x)
+    if y.size:
+        _launch("gather", y.size, (x, where, y), x.shape, where.shape)
+    return y
+
+
+def _scatter_gpu(dy, where, x_shape):
+    dx = cuda.empty(x_shape, dy.dtype, dy)
+    if dx.size:
+        threads = x_shape[0] * BANDS * x_shape[3]
+        _launch("scatter", threads, (dy, where, dx), x_shape, where.shape)
+    return dx
+
+
+def _launch(function, threads, arrays, x_shape, y_shape):
+    (N, H, W, C), (_, I, J, _) = x_shape, y_shape
+    given = (*arrays, N, H * W, I * J, C)
+    cuda.launch("max_pool2d", f"max_pool2d_{function}", cuda.blocks(threads), (256,), *given)
+
+
+forward = Kernel(
+    "max_pool2d.forward", reference=_forward_reference, cpu=_forward_cpu, gpu=_forward_gpu
+)
+gather = Kernel("max_pool2d.gather", reference=_gather_reference, cpu=_gather_cpu, gpu=_gather_gpu)
+scatter = Kernel(
+    "max_pool2d.scatter", reference=_scatter_reference, cpu=_scatter_cpu, gpu=_scatter_gpu
+)

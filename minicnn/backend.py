@@ -62,7 +62,7 @@ def placed(x: Array, device: str) -> Array:
     """`x` on a device; itself, if it is there already.
 
     Raises:
-        RuntimeError: the device cannot be had, or has no memory left; the message says what to do.
+        MemoryError: the GPU has no memory left; the message says what to do.
     """
     here = device_of(x)
     if here == device:
@@ -161,10 +161,8 @@ def get_device() -> str:
 def _copied_to_gpu(x: Array) -> Array:
     import cupy
 
-    try:
+    with kernels.gpu.memory_explained():
         return cupy.asarray(x)
-    except cupy.cuda.memory.OutOfMemoryError as error:
-        raise RuntimeError(kernels.gpu.no_memory(x.nbytes)) from error
 
 
 def floatx() -> str:

@@ -7,7 +7,7 @@ import numpy as np
 
 from minicnn import ops
 from minicnn.autograd import Tensor, grad
-from minicnn.backend import Array
+from minicnn.backend import Array, on_cpu
 
 Function: TypeAlias = Callable[..., Tensor]
 
@@ -50,6 +50,7 @@ def check_gradient(
         dtypes = ", ".join(str(a.dtype) for a in arrays)
         raise TypeError(f"check_gradient: wants float64 arrays, but got {dtypes}.")
     rng = np.random.default_rng(seed)
+    arrays = tuple(map(on_cpu, arrays))  # where the numbers are made; tensors are born elsewhere
     for k in range(1, order + 1):
         u = _random(rng, _at(arrays, function).shape)
         vs = [_random(rng, a.shape) for a in arrays]
@@ -79,7 +80,8 @@ def _difference_quotient(
     """Half the weighted change of the output while array i goes from -move to +move."""
     ahead, behind = list(arrays), list(arrays)
     ahead[i], behind[i] = arrays[i] + move, arrays[i] - move
-    change = _at(ahead, function).data - _at(behind, function).data  # before adding up: less noise
+    # before adding up: less noise
+    change = _at(ahead, function).numpy() - _at(behind, function).numpy()
     return float((u * change).sum()) / 2
 
 

@@ -444,7 +444,8 @@ def test_ops_want_tensors():
 
 
 def test_an_unknown_device_is_an_error():
-    with pytest.raises(ValueError, match=r"Tensor\.to: wants 'cpu' or 'gpu', but got 'tpu'"):
+    wanted = r"Tensor\.to: wants one of cpu, gpu, emulator, but got 'tpu'"
+    with pytest.raises(ValueError, match=wanted):
         leaf().to("tpu")
 
 

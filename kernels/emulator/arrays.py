@@ -55,9 +55,15 @@ class EmulatedArray(np.ndarray):
         return emulated(super().__getitem__(_plain(index)))  # x[0, 0] has 0 dimensions, as in CuPy
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        if type(value) is np.ndarray and value.size != 1:
-            raise TypeError(_MIXTURE)
-        super().__setitem__(_plain(index), value)
+        super().__setitem__(_plain(index), _plain(value))
+
+    def argmax(self, *args: Any, **kwargs: Any) -> Any:
+        """As NumPy's, but without axes left a 0-d array, as in CuPy."""
+        return emulated(super().argmax(*args, **kwargs))
+
+    def argmin(self, *args: Any, **kwargs: Any) -> Any:
+        """As NumPy's, but without axes left a 0-d array, as in CuPy."""
+        return emulated(super().argmin(*args, **kwargs))
 
     def get(self) -> np.ndarray:
         """Copy it into a plain NumPy array: what brings the numbers back from a GPU."""
@@ -163,7 +169,7 @@ def _plain(value: Any) -> Any:
     """`value`, with all EmulatedArrays in it as NumPy arrays of the same memory."""
     if isinstance(value, EmulatedArray):
         return value.view(np.ndarray)
-    if isinstance(value, np.ndarray) and value.ndim > 0:
+    if isinstance(value, np.ndarray):
         raise TypeError(_MIXTURE)
     if type(value) in (tuple, list):
         return type(value)(_plain(item) for item in value)

@@ -133,5 +133,5 @@ class RawModule:
             function.argtypes = (
                 ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_uint, ctypes.c_void_p,
             )  # fmt: skip
-            parameters = [Parameter.parse(part) for part in text.split(",") if part.strip()]
+            parameters = [Parameter.parse(part.strip()) for part in text.split(",") if part.strip()]
             self._kernels[name] = Kernel(name, function, parameters)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from minicnn.autograd import Tensor, grad, no_grad
-from minicnn.backend import Array, on_cpu
+from minicnn.backend import Array, kernels, on_cpu
 from minicnn.callbacks import CallbackList, Logs
 from minicnn.layers.structure import leaves, mapped, packed
 from minicnn.models.backup import Backup
@@ -101,6 +101,7 @@ class Loop:
         self.scores.reset()
         self.model.reset_metrics()
 
+    @kernels.gpu.memory_explained()
     def fit(
         self,
         feed: Feed,
@@ -175,6 +176,7 @@ class Loop:
             self._settle(epoch, number + 1)
         return self.results()
 
+    @kernels.gpu.memory_explained()
     def evaluate(self, feed: Feed) -> Logs:
         """Loss and metrics of all batches."""
         self.reset()
@@ -187,6 +189,7 @@ class Loop:
         self.callbacks.on_test_end(logs)
         return logs
 
+    @kernels.gpu.memory_explained()
     def predict(self, feed: Feed) -> Any:
         """The outputs for all batches, as one array, or in the structure of the outputs."""
         found: list[Any] = []

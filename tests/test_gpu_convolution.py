@@ -1,0 +1,189 @@
+"""The CUDA versions of convolution, matrix product, pooling and chain, run by the emulator.
+
+Each is compared with its reference in float64, in three orders of the threads. The unit of errors
+is that of test_kernels.py: what rounding explains.
+"""
+
+import shutil
+
+import numpy as np
+import pytest
+import test_kernels as tables
+
+from minicnn.backend import kernels
+
+emulator = pytest.importorskip("minicnn.kernels.emulator")
+conv2d, max_pool2d = kernels.conv2d, kernels.max_pool2d
+
+pytestmark = pytest.mark.skipif(not shutil.which("g++"), reason="the emulator needs g++")
+
+ORDERS = ["forward", "reverse", "shuffle"]
+
+
+@pytest.fixture(params=ORDERS)
+def order(request):
+    """The order in which the emulator runs threads and blocks."""
+    with emulator.thread_order(request.param, seed=1):
+        yield request.param
+
+
+def there(argument):
+    """The argument, on the emulator if it is an array."""
+    return emulator.asarray(argument) if isinstance(argument, np.ndarray) else argument
+
+
+def run(kernel, args):
+    """What the GPU version makes of arrays of NumPy, as a tuple of arrays of NumPy."""
+    results = kernel(*map(there, args))
+    results = results if isinstance(results, tuple) else (results,)
+    assert all(isinstance(array, emulator.EmulatedArray) for array in results)
+    return tuple(array.get() for array in results)
+
+
+def check_sums(kernel, args, dtype):
+    given = tables.in_dtype(args, dtype)
+    (result,) = run(kernel, given)
+    assert result.dtype == dtype
+    assert result.shape == kernel.reference(*args).shape
+    assert tables.rounding_errors(result, kernel, given, dtype) < 8
+
+
+# small, because a thread takes the emulator as long as a warp takes a GPU; at, below and above
+# the 64 rows and columns of a tile and its 16 terms
+SMALL = {
+    "smallest": tables.convolution((1, 1, 1, 1), (1, 1), 1),
+    "one tile": tables.convolution((1, 8, 8, 16), (1, 1), 64),
+    "more than a tile": tables.convolution((1, 9, 8, 17), (1, 1), 65),
+    "images of three channels": tables.convolution((2, 8, 7, 3), (3, 3), 10),
+    "same": tables.convolution((2, 5, 7, 5), (3, 3), 17, padding="same"),
+    "same, even window": tables.convolution((2, 6, 5, 4), (4, 2), 8, padding="same"),
+    "strides": tables.convolution((2, 11, 9, 3), (3, 3), 10, strides=(2, 3)),
+    "strides, same": tables.convolution((1, 8, 8, 6), (3, 3), 16, strides=(2, 2), padding="same"),
+    "strides larger than the window": tables.convolution((2, 10, 11, 4), (2, 1), 3, (3, 4)),
+    "dilation": tables.convolution((1, 9, 11, 3), (3, 2), 9, dilation=(2, 3)),
+    "groups": tables.convolution((2, 5, 6, 6), (3, 3), 9, padding="same", groups=3),
+    "groups with strides": tables.convolution((1, 7, 7, 8), (3, 3), 8, (2, 2), groups=2),
+    "wide padding": tables.convolution((2, 4, 5, 3), (2, 2), 5, padding=((3, 4), (5, 2))),
+    "sums in pieces": tables.convolution((1, 2, 2, 600), (1, 1), 3),
+    "sums over pixels in pieces": tables.convolution((3, 14, 14, 2), (1, 1), 3),
+    "depthwise": tables.convolution((2, 6, 5, 11), (3, 3), 11, padding="same", groups=11),
+    "depthwise with strides": tables.convolution(
+        (2, 7, 8, 33), (3, 3), 33, strides=(2, 2), padding="same", groups=33
+    ),
+    "depthwise, dilation": tables.convolution(
+        (1, 8, 7, 5), (3, 2), 5, padding="same", dilation=(2, 3), groups=5
+    ),
+    "depthwise, several filters": tables.convolution((2, 5, 6, 6), (3, 2), 18, groups=6),
+    "depthwise, sums in pieces": tables.convolution((3, 20, 20, 3), (2, 1), 3, groups=3),
+}
+MAPS = ["forward", "input_grad", "weight_grad"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", SMALL)
+def test_convolution_agrees_with_the_reference(name, dtype, order):
+    for kernel in MAPS:
+        check_sums(getattr(conv2d, kernel), SMALL[name][kernel], dtype)
+
+
+@pytest.mark.parametrize("name", ["same", "sums in pieces", "groups", "depthwise"])
+@pytest.mark.parametrize("relu", [False, True])
+def test_bias_and_relu_are_added_on_the_way(name, relu, order):
+    x, weight, _, _, *where = SMALL[name]["forward"]
+    args = (x, weight, tables.normal(4, weight.shape[3]), relu, *where)
+    (y,), expected = run(conv2d.forward, args), conv2d.forward.reference(*args)
+    assert (expected < 0).any() != relu
+    np.testing.assert_allclose(y, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_nan_and_infinity_pass_through_a_convolution(groups):
+    x = np.ones((1, 3, 3, groups), np.float32)
+    x[0, 0, 0, 0], x[0, 2, 2, 0] = np.nan, np.inf
+    weight = np.ones((2, 2, 1, groups), np.float32)
+    (y,) = run(conv2d.forward, (x, weight, None, True, (1, 1), tables.NO_PADDING, (1, 1), groups))
+    np.testing.assert_array_equal(y[..., 0].ravel(), [np.nan, 4, 4, np.inf])
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_an_empty_batch_is_no_error(groups):
+    x, weight = np.zeros((0, 5, 5, 2)), np.ones((3, 3, 2 // groups, 4))
+    where = ((1, 1), tables.NO_PADDING, (1, 1), groups)
+    (y,) = run(conv2d.forward, (x, weight, None, False, *where))
+    assert y.shape == (0, 3, 3, 4)
+    assert run(conv2d.input_grad, (y, weight, x.shape, *where))[0].shape == x.shape
+    assert not run(conv2d.weight_grad, (x, y, weight.shape, *where))[0].any()
+
+
+@pytest.mark.parametrize(
+    "sizes", [(1, 1, 1), (0, 3, 2), (3, 0, 2), (14, 5, 33), (64, 16, 64), (3, 600, 70), (700, 3, 2)]
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_matrix_products_of_any_size(sizes, dtype, order):
+    M, K, F = sizes
+    x, weight, bias = tables.normal(1, M, K), tables.normal(2, K, F), tables.normal(3, F)
+    check_sums(kernels.matmul.multiply, (x, weight, None, False), dtype)
+    check_sums(kernels.matmul.input_grad, (tables.normal(4, M, F), weight), dtype)
+    check_sums(kernels.matmul.weight_grad, (x, tables.normal(4, M, F)), dtype)
+    (y,) = run(kernels.matmul.multiply, (x, weight, bias, True))
+    np.testing.assert_allclose(y, np.maximum(x @ weight + bias, 0), atol=1e-11)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("window", tables.WINDOWS, ids=str)
+@pytest.mark.parametrize("name", tables.pooling(*tables.WINDOWS[0]))
+def test_pooling_agrees_with_the_reference(name, window, dtype, order):
+    kernel = tables.kernel_named(name)
+    given = tables.in_dtype(tables.pooling(*window)[name], dtype)
+    exact = name in ("max_pool2d.forward", "max_pool2d.gather")
+    pairs = zip(run(kernel, given), tables.outputs(kernel.reference, given), strict=True)
+    for one, other in pairs:
+        assert (one.shape, one.dtype) == (other.shape, other.dtype)
+        tolerance = 0 if exact else 20 * np.finfo(dtype).eps
+        np.testing.assert_allclose(one, other, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("shape", [(0, 4, 4, 3), (2, 4, 4, 0)])
+def test_pooling_of_nothing_is_no_error(shape):
+    x, window = np.zeros(shape), ((2, 2), (2, 2), tables.NO_PADDING)
+    y, where = run(max_pool2d.forward, (x, *window))
+    assert y.shape == where.shape == (shape[0], 2, 2, shape[3])
+    assert run(max_pool2d.gather, (x, where))[0].shape == y.shape
+    assert run(max_pool2d.scatter, (y, where, shape))[0].shape == shape
+    assert run(kernels.average_pool2d.forward, (x, *window))[0].shape == y.shape
+    assert run(kernels.average_pool2d.spread, (y, shape, *window))[0].shape == shape
+
+
+POOLED = [
+    ("same", (2, 2), (2, 2), tables.NO_PADDING),
+    ("same", (3, 2), (1, 2), ((1, 1), (0, 1))),
+    ("groups", (3, 3), (2, 2), ((1, 1), (1, 1))),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("case", POOLED, ids=str)
+def test_convolution_and_pooling_agree_with_the_reference(case, dtype, order):
+    name, window, *placement = case
+    x, weight, _, _, *where = SMALL[name]["forward"]
+    bias = tables.normal(4, weight.shape[3])
+    args = tables.in_dtype((x, weight, bias, tuple(where), window, placement), dtype)
+    y, winners = run(kernels.conv_pool.forward, args)
+    expected, right = kernels.conv_pool.forward.reference(*args)
+    assert y.dtype == dtype
+    np.testing.assert_array_equal(winners, right)
+    np.testing.assert_allclose(y, expected, rtol=0, atol=100 * np.finfo(dtype).eps)
+    dy = tables.normal(5, *y.shape)
+    check_sums(kernels.conv_pool.input_grad, (dy, right, weight, x.shape, where), dtype)
+    check_sums(kernels.conv_pool.weight_grad, (x, dy, right, weight.shape, where), dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_chain_agrees_with_the_reference(dtype, order):
+    x, links = tables.normal(1, 2, 9, 8, 5).astype(dtype), tables.links(dtype)
+    expected = kernels.chain.forward.reference(x, kernels.chain.Chain(links))
+    there_too = [link._replace(weight=there(link.weight), bias=there(link.bias)) for link in links]
+    (y,) = run(kernels.chain.forward, (x, kernels.chain.Chain(there_too)))
+    assert (y.shape, y.dtype) == (expected.shape, expected.dtype)
+    atol = 1000 * np.finfo(dtype).eps * np.abs(expected).max()
+    np.testing.assert_allclose(y, expected, rtol=0, atol=atol)
