@@ -16,7 +16,7 @@ from .errors import EmulatorError
 FOLDER = Path(__file__).parent
 HEADER = FOLDER / "cuda_on_cpu.h"
 FLAGS = (
-    *("-std=c++17", "-O2", "-shared", "-fPIC", "-w", "-fno-math-errno"),
+    *("-std=c++17", "-O2", "-shared", "-fPIC", "-Wl,-Bsymbolic", "-w", "-fno-math-errno"),
     "-fno-strict-aliasing",  # kernels read two bf16 as one unsigned
     "-Wl,-Bsymbolic",  # a kernel called step is the one here, not what the C library calls so
     "-U_FORTIFY_SOURCE",  # the checked longjmp refuses to go to another stack
