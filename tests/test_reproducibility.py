@@ -64,9 +64,8 @@ def test_the_number_of_threads_changes_nothing(reference, threads):
 def trained_on_pictures(seed, folder):
     """The same with pictures from a folder, in random order, augmented in the model and before."""
     utils.set_random_seed(seed)
-    data = utils.image_dataset_from_directory(
-        folder, image_size=(10, 10), batch_size=4, validation_split=0.25, subset="both", verbose=False
-    )  # fmt: skip
+    settings = {"validation_split": 0.25, "subset": "both", "verbose": False}
+    data = utils.image_dataset_from_directory(folder, image_size=10, batch_size=4, **settings)
     flip = layers.RandomFlip("vertical")
     training = [(flip(x, training=True), y) for x, y in data[0]]
     model = Sequential(
