@@ -15,6 +15,7 @@ from minicnn.callbacks.callback import Callback, Logs
 from minicnn.callbacks.callback_list import CallbackList
 from minicnn.callbacks.csv_logger import CSVLogger
 from minicnn.callbacks.early_stopping import EarlyStopping
+from minicnn.callbacks.gradient_monitor import GradientMonitor
 from minicnn.callbacks.history import History
 from minicnn.callbacks.lambda_callback import LambdaCallback
 from minicnn.callbacks.learning_rate import LearningRateScheduler, ReduceLROnPlateau
@@ -30,6 +31,7 @@ __all__ = [
     "Callback",
     "CallbackList",
     "EarlyStopping",
+    "GradientMonitor",
     "History",
     "LambdaCallback",
     "LearningRateScheduler",
