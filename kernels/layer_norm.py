@@ -165,8 +165,8 @@ def _backward_gpu(dy, x, gamma, epsilon):
     rows = sum_rows.rows_per_chunk(R)
     chunks = -(-R // rows)
     partials = cuda.empty((chunks, 2 * C), np.float64, like=x)
-    args = dy, x, moments, partials, R, C, rows
-    cuda.launch("layer_norm", "sums", (chunks, cuda.blocks(C, 32)), (32, 8), *args)
+    grid = chunks, cuda.blocks(C, 32)
+    cuda.launch("layer_norm", "sums", grid, (32, 8), dy, x, moments, partials, R, C, rows)
     return dx, sum_rows.forward(partials).reshape(2, C)
 
 

@@ -229,10 +229,8 @@ class _Checker:
             claimed = np.array([claim[index] for index in indices])
             scale = max(np.abs(claimed).max(initial=0), np.abs(found[draw]).max(initial=0))
             failed = ~_agree(claimed, found[draw], scale, self.tol, noise[draw])
-            for k in np.flatnonzero(failed):
-                self._look_closer(
-                    report, i, indices[int(k)], g, float(claimed[k]), scale, here, draw
-                )
+            for k in map(int, np.flatnonzero(failed)):
+                self._look_closer(report, i, indices[k], g, float(claimed[k]), scale, here, draw)
         return report
 
     def _look_closer(
