@@ -22,12 +22,18 @@ def normal(*shape):
     return np.random.default_rng(0).normal(size=shape)
 
 
-@pytest.mark.parametrize("op", [Softmax, Tanh, Convolve], ids=lambda op: op.__name__)
+@pytest.mark.parametrize("op", [Softmax, Tanh], ids=lambda op: op.__name__)
 def test_every_planted_mistake_is_caught_and_most_are_explained(op):
     found = list(planting.outcomes(0, ops=[op]))
     assert len(found) > 20
     assert [o for o in found if not o.caught] == []
     assert np.mean([o.explained for o in found]) >= 0.8
+
+
+@pytest.mark.parametrize("mistake", ["zeros", "flipped", "last row skipped", "stale"])
+def test_a_mistake_in_a_convolution_is_caught_and_explained(mistake):
+    for found in planting.outcomes(0, ops=[Convolve], mistakes=[mistake]):
+        assert found.caught and found.explained, found
 
 
 @pytest.mark.slow
@@ -37,7 +43,7 @@ def test_nothing_is_missed_and_nobody_accused(seed):
     assert [name for name, _ in planting.false_alarms(seed)] == []
 
 
-@pytest.mark.parametrize("name", ["relu", "max_pool2d", "max_pool2d, overlapping", "abs", "clip"])
+@pytest.mark.parametrize("name", ["relu", "max", "max_pool2d", "max_pool2d, overlapping"])
 def test_kinks_and_ties_are_no_mistakes(name):
     report = gradcheck(CASES[name][0], *planting.on_kinks(name, 0))
     assert report.verdicts["fail"] == report.verdicts["kink_wrong"] == 0

@@ -41,10 +41,10 @@ def run(settings: argparse.Namespace) -> int:
     except ValueError as error:
         raise UserError(str(error)) from None
     print(str(table).splitlines()[-1])
-    wrong = next((row for row in table.rows if not row.ok and row.report), None)
-    if wrong and wrong.report:
-        print(f"\n{wrong.report}")
+    reports = [row.report for row in table.rows if row.report is not None and not row.ok]
+    if reports:
+        print(f"\n{reports[0]}")
         if settings.html:
-            wrong.report.to_html(settings.html)
+            reports[0].to_html(settings.html)
             print(f"written: {settings.html}")
     return 0 if table.ok else 1

@@ -17,7 +17,7 @@ from minicnn.gradcheck.numeric import Stencil, sample, step_at, unit
 from minicnn.gradcheck.point import Function, Point, flat, random_signed
 from minicnn.gradcheck.report import Element, GradientError, GradReport, InputReport
 from minicnn.gradcheck.structure import Bench, failures
-from minicnn.gradcheck.suspect import MOST_SLOPES, Suspect
+from minicnn.gradcheck.suspect import MOST_SLOPES, Sampled, Suspect
 
 KINKS = ("classify", "fail", "skip")
 SMALL = 1e-9  # an absolute difference that passes
@@ -229,8 +229,9 @@ class _Checker:
             claimed = np.array([claim[index] for index in indices])
             scale = max(np.abs(claimed).max(initial=0), np.abs(found[draw]).max(initial=0))
             failed = ~_agree(claimed, found[draw], scale, self.tol, noise[draw])
-            for k in map(int, np.flatnonzero(failed)):
-                self._look_closer(report, i, indices[k], g, float(claimed[k]), scale, here, draw)
+            for index, value, bad in zip(indices, claimed, failed, strict=True):
+                if bad:
+                    self._look_closer(report, i, index, g, float(value), scale, here, draw)
         return report
 
     def _look_closer(
@@ -291,10 +292,13 @@ class _Checker:
     def _first_diagnosis(self, point: Point, upstream: list[list[Array]]) -> list[tuple[str, str]]:
         size = sum(g.size for g in upstream[0])
         for i in point.wrt:
-            if point.array(i).size * size > MOST_SLOPES or not point.array(i).size:
-                continue
+            shape = point.array(i).shape
             try:
-                suspect = Suspect(point, i, upstream, self.h)
+                if point.array(i).size * size <= MOST_SLOPES:
+                    suspect = Suspect(point, i, upstream, self.h)
+                else:
+                    some = sample(shape, 60, self.rng)
+                    suspect = Sampled(point, i, upstream, self.h, some)
             except Exception:  # an op that cannot be repeated alone
                 return []
             if suspect.wrong_places.any() or not all(np.isfinite(w).all() for w in suspect.wrong):

@@ -53,10 +53,13 @@ def slopes(stencil: Stencil, g: Array, h: float) -> Slopes:
     )
 
 
-def has_kink(seen: list[Slopes], scale: float) -> bool:
-    """Whether the jump between the sides stays while the step shrinks from STEPS[0] to STEPS[2]."""
+def has_kink(seen: list[Slopes], scale: float, tol: float) -> bool:
+    """Whether the jump between the sides stays while the step shrinks from STEPS[0] to STEPS[2].
+
+    Where a function only bends, the jump shrinks with the step.
+    """
     small = seen[2]
-    room = max(1e-4 * scale, 100 * small.noise)
+    room = max(tol * scale / 2, 20 * small.noise)
     return small.jump > room and small.jump > 0.2 * seen[0].jump
 
 
@@ -73,7 +76,7 @@ def judge(claimed: float, seen: list[Slopes], scale: float, tol: float, kinks: s
     if kinks == "fail":
         return FAIL
     small = seen[2]
-    if has_kink(seen, scale):
+    if has_kink(seen, scale, tol):
         room = max(tol * scale, 20 * small.noise)
         inside = small.low - room <= claimed <= small.high + room
         return NOT_CHECKED if kinks == "skip" else KINK_OK if inside else KINK_WRONG

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from minicnn.backend import Array
-from minicnn.gradcheck.numeric import jacobian
+from minicnn.gradcheck.numeric import Stencil, jacobian, unit
 from minicnn.gradcheck.point import Point, flat
 
 FITS = 2e-5  # relative to the largest; finite differences are better than that
@@ -58,6 +58,34 @@ class Suspect:
             [np.abs(w - r) > FITS * scale for w, r in zip(self.wrong, self.right, strict=True)],
             axis=0,
         )
+
+
+class Sampled(Suspect):
+    """Some elements of a gradient that is too large to be worked out as a whole, as one line."""
+
+    def __init__(
+        self,
+        point: Point,
+        i: int,
+        upstream: Sequence[list[Array]],
+        h: float,
+        indices: list[tuple[int, ...]],
+    ) -> None:
+        places = tuple(np.array(indices).T)
+        self.point, self.i, self.x = point, i, point.array(i)[places]
+        self.outputs = []
+        claims = [point.run().gradients(g) for g in upstream]
+        self.wrong = [c[point.wrt.index(i)][places] for c in claims]
+        self.wrong_of_all, self.upstream = claims, [flat(g) for g in upstream]
+        here, whole, found = point.values(), point.array(i), []
+        for index in indices:
+            seen = Stencil(point, i, unit(whole.shape, index), h, here).central
+            found.append([g @ seen for g in self.upstream])
+        self.right = list(np.array(found).T)
+
+    def is_for(self, change: Callable[[Array], Array]) -> bool:
+        """Never: that would need the slopes of all outputs."""
+        return False
 
 
 def close(a: Array, b: Array) -> bool:
