@@ -27,12 +27,14 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from minicnn.backend import kernels
 
 ARCHITECTURES = ("sm_75", "sm_80", "sm_90", "sm_120")  # T4; A100; H100, H200; RTX 50
 OPTIONS = (*kernels.cuda.OPTIONS, "--device-as-default-execution-space", "--ptxas-options=-v")
 NO_NVRTC = "NVRTC is not installed: pip install -e '.[cuda-check]'"
+DEFINES = {"rows": {"GIVEN": "unsigned char"}}  # by family: macros that a launch would define
 TENSOR = re.compile(r"\s(?:HMMA|IMMA|HGMMA|QGMMA|IGMMA)\.")
 DOUBLE = re.compile(r"\s(?:DFMA|DADD|DMUL|DSETP|DMNMX|DMMA)\b")
 
@@ -59,14 +61,15 @@ def families() -> list[str]:
 
 
 def compiled(
-    family: str, arch: str, real: str = "float", defines: Mapping[str, int] | None = None
+    family: str, arch: str, real: str = "float", defines: Mapping[str, Any] | None = None
 ) -> dict[str, Code]:
     """The kernels of a .cu file by name, compiled for an architecture.
 
     Raises:
         CompileError: NVRTC refuses the source.
     """
-    macros = [f"-D{name}={value}" for name, value in {"REAL": real, **(defines or {})}.items()]
+    wanted = {"REAL": real, **DEFINES.get(family, {}), **(defines or {})}
+    macros = [f"-D{name}={value}" for name, value in wanted.items()]
     return compiled_source(kernels.cuda.source(family), arch, macros)
 
 

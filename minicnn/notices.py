@@ -7,6 +7,7 @@ Every one has a code in brackets, by which it can be turned off, as Python turns
 `minicnn.explain("MC030")` prints what it means.
 """
 
+import contextlib
 import sys
 import warnings
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 _OURS = str(Path(__file__).parent)
+_PASSED_ON = contextlib.__file__  # runs our context managers as decorators
 _said: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()  # to which model, which codes
 
 
@@ -44,6 +46,6 @@ def is_ours(frame: FrameType) -> bool:
 def _depth_of_the_user() -> int:
     """How many calls lie between the user's line and warn_user, counted as `warnings` does."""
     frame, depth = sys._getframe(1), 1
-    while frame.f_back is not None and is_ours(frame):
+    while frame.f_back is not None and (is_ours(frame) or frame.f_code.co_filename == _PASSED_ON):
         frame, depth = frame.f_back, depth + 1
     return depth

@@ -766,7 +766,7 @@ def test_conv2d_groups_must_divide_the_channels():
 @pytest.mark.parametrize(
     ("shape", "hint"),
     [
-        ((32, 32, 3), r"One input only\? Add the batch axis: x\[None\]"),
+        ((32, 32, 3), r"\[MC001\] One input only\? Add the batch axis: x\[None\]"),
         ((600, 28, 28), r"Grey images\? Add the channel axis: x\[\.\.\., None\]"),
         ((600, 784), r"Flat images\? Put Reshape"),
     ],
@@ -790,7 +790,7 @@ def test_layers_of_images_want_four_axes(layer, shape, hint):
 def test_conv2d_recognizes_channels_first():
     layer = built(Conv2D(2, 3, name="c"), (1, 32, 32, 3))
     with pytest.raises(
-        ValueError, match=r"got shape \(8, 3, 32, 32\)\. This looks like channels-first"
+        ValueError, match=r"got shape \(8, 3, 32, 32\)\. \[MC002\] This looks like channels-first"
     ):
         layer(np.zeros((8, 3, 32, 32)))
 

@@ -543,7 +543,7 @@ def test_counts_must_be_positive(name, value):
     x, y = data()
     with pytest.raises(ValueError, match=f"fit .MC054.: {name} must be an integer of at least 1"):
         quiet(classifier(), x, y, validation_data=(x, y), **{name: value})
-    with pytest.raises(TypeError, match=f"fit: {name} must be an integer"):
+    with pytest.raises(TypeError, match=f"fit .MC054.: {name} must be an integer"):
         quiet(classifier(), x, y, validation_data=(x, y), **{name: 1.5})
 
 

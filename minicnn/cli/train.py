@@ -11,14 +11,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from minicnn import __version__, random, visualize
+from minicnn.anomaly import Anomaly
 from minicnn.backend import get_device
 from minicnn.callbacks import ModelCheckpoint
 from minicnn.cli import data, options
 from minicnn.cli.data import CLASS_NAMES, Data
 from minicnn.cli.networks import NETWORKS, build
+from minicnn.cli.problems import UserError
 from minicnn.cli.run_folder import CURVES, DEFAULT, PREDICTIONS, WEIGHTS, Run, new_folder
 from minicnn.models import Sequential
 from minicnn.optimizers import Adam
@@ -134,7 +134,11 @@ def _announce(settings: argparse.Namespace, model: Sequential, images: Data, fol
 
 
 def _learn(settings: argparse.Namespace, model: Sequential, images: Data, weights: Path) -> bool:
-    """Train, and save the weights after each epoch; return False if Ctrl-C has ended it."""
+    """Train, and save the weights after each epoch; return False if Ctrl-C has ended it.
+
+    Raises:
+        UserError: numbers have become infinite or NaN.
+    """
     try:
         model.fit(
             images.x_train,
@@ -147,6 +151,11 @@ def _learn(settings: argparse.Namespace, model: Sequential, images: Data, weight
         )
     except KeyboardInterrupt:
         return False
+    except Anomaly as error:
+        kept = f" The weights of the last whole epoch are in {shown(weights.parent)}."
+        raise UserError(
+            f"{error}\nSo try a smaller --learning-rate.{kept if weights.exists() else ''}"
+        ) from error
     return True
 
 
@@ -165,8 +174,6 @@ def _report(
     except (OSError, ImportError) as error:  # the weights are safe; the result must still be told
         print(f"minicnn train: {error}", file=sys.stderr)
         code = 1
-    if not np.isfinite(scores["loss"]):
-        print("The loss is not a number any more: try a smaller --learning-rate.", file=sys.stderr)
     end = "" if finished else f"Interrupted after {epochs} of {settings.epochs} epochs. "
     print(f"{end}Test accuracy: {scores['accuracy']:.4f}. Weights and pictures: {shown(folder)}")
     return code

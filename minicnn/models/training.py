@@ -166,7 +166,7 @@ class Trainer(Steps):
                 is not compiled; an argument has a bad value.
             TypeError: something is of the wrong kind.
         """
-        epochs = whole_number("fit", "epochs", epochs)
+        epochs = whole_number("fit [MC054]", "epochs", epochs)
         initial_epoch = whole_number("fit", "initial_epoch", initial_epoch, at_least=0)
         _check_counts("fit", batch_size=batch_size, steps_per_epoch=steps_per_epoch)
         _check_counts("fit", validation_batch_size=validation_batch_size)

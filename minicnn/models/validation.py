@@ -26,10 +26,10 @@ class Validation:
         self._batches = batches
         self._steps = steps
         if not isinstance(frequency, Iterable):
-            whole_number("fit", "validation_freq", frequency)
+            whole_number("fit [MC054]", "validation_freq", frequency)
         self._frequency = set(frequency) if isinstance(frequency, Iterable) else frequency
         if steps is not None:
-            whole_number("fit", "validation_steps", steps)
+            whole_number("fit [MC054]", "validation_steps", steps)
         once = isinstance(batches, StreamBatches) and isinstance(batches.source, Iterator)
         if once and steps is None and epochs > 1:
             raise ValueError(
