@@ -82,7 +82,7 @@ def to_bfloat16(x: Any) -> Any:
     """The nearest numbers with 8 bits, halves to the even one, still as float32.
 
     >>> to_bfloat16(np.float32([1, 1.003, 1.004, 3e38])).tolist()
-    [1.0, 1.0, 1.0078125, 2.9973850689230475e+38]
+    [1.0, 1.0, 1.0078125, 3.00405527047391e+38]
     """
     bits = x.view(np.uint32)
     rounded = (bits + (0x7FFF + (bits >> 16 & 1))) & 0xFFFF0000

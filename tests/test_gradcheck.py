@@ -39,8 +39,9 @@ def test_a_mistake_in_a_convolution_is_caught_and_explained(mistake):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(100))
 def test_nothing_is_missed_and_nobody_accused(seed):
-    assert [o for o in planting.outcomes(seed) if not o.caught] == []
-    assert [name for name, _ in planting.false_alarms(seed)] == []
+    """Together the seeds meet every pair of an op and a mistake; for all pairs see planting."""
+    assert [o for o in planting.outcomes(seed, sparse=100) if not o.caught] == []
+    assert [name for name, _ in planting.false_alarms(seed, sparse=10)] == []
 
 
 @pytest.mark.parametrize("name", ["relu", "max", "max_pool2d", "max_pool2d, overlapping"])
