@@ -27,6 +27,9 @@ from cases import CASES
 from minicnn.autograd import Op, Tensor, Watcher, grad, watch
 from minicnn.gradcheck import GradReport, gradcheck
 
+# Kinks behind kinks: relu(x) - relu(-x) is x, but its gradient at 0, made by the chain rule, is 0.
+# So what is right at each kink of a network need not lie between its slopes where several meet.
+NETWORKS = {"little_cnn"}
 OPS = [op for op in Op.__subclasses__() if op.__module__.startswith("minicnn.ops")]
 
 
@@ -336,12 +339,14 @@ def outcomes(seed: int, ops=None, mistakes=MISTAKES, sparse: int = 1):
 def false_alarms(seed: int, names=CASES, sparse: int = 1):
     """The correct examples that are accused, each with its report; of `sparse` examples one."""
     for name in itertools.islice(names, seed % sparse, None, sparse):
-        for arrays in filter(
-            lambda a, n=name: is_defined(n, a), (varied(name, seed), on_kinks(name, seed))
-        ):
-            report = check(name, arrays, seed)
-            if not report.ok:
-                yield name, report
+        points = (
+            [varied(name, seed)] if name in NETWORKS else [varied(name, seed), on_kinks(name, seed)]
+        )
+        for arrays in points:
+            if is_defined(name, arrays):
+                report = check(name, arrays, seed)
+                if not report.ok:
+                    yield name, report
 
 
 def main() -> int:
@@ -359,7 +364,7 @@ def main() -> int:
             if settings.details and not (o.caught and o.explained):
                 print(f"  {o.op}, input {o.k}, {o.mistake}: caught {o.caught}, said {o.cause!r}")
         alarms += [f"{name} with seed {seed}" for name, _ in false_alarms(seed)]
-        checks += 2 * len(CASES)
+        checks += 2 * len(CASES) - len(NETWORKS)
     print(f"{'mistake':30}{'category':>9}{'planted':>9}{'caught':>9}{'explained':>11}")
     for title, mistake in MISTAKES.items():
         counts = planted_count[title], caught[title], explained[title]

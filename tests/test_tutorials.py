@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from minicnn import utils
 from minicnn.datasets import cifar10, shapes10
 
 ROOT = Path(__file__).parents[1]
@@ -71,14 +72,21 @@ def _a_small_cifar10(monkeypatch):
 @pytest.mark.usefixtures("_a_small_cifar10")
 def test_the_code_in_the_readme_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    keras_tutorial, tensors = python_blocks("README.md")
+    keras_tutorial, photos, tensors, inside = python_blocks("README.md")
     names = {}
     exec(keras_tutorial, names)
     assert len(names["history"].history["val_accuracy"]) == 10
     assert 0 <= names["test_accuracy"] <= 1 and names["model"].count_params() == 160_202
     assert (tmp_path / "cifar10.weights.h5").exists()
+    for number in range(100):
+        folder = tmp_path / "photos" / str(number % 10)
+        folder.mkdir(parents=True, exist_ok=True)
+        utils.save_img(folder / f"{number}.png", np.full((20, 30, 3), number), scale=False)
+    exec(photos, names)
+    assert len(names["model"].history.history["val_accuracy"]) == 5
     exec(tensors, names)
     assert np.allclose(names["slope"].numpy(), [3, 12, 27])
+    exec(inside, names)
 
 
 def test_the_code_in_contributing_runs():

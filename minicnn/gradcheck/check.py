@@ -53,7 +53,9 @@ def gradcheck(
         |dx[k] - n[k]| <= tol * s  and  |dx[k] - n[k]| <= 1e-5 * |n[k]|    (where |n[k]| > 1e-4 s)
 
     An element that does not pass may lie at a kink, as 0 does for relu. There the slopes left and
-    right stay different however small h is, and any number between them is a gradient.
+    right stay different however small h is, and any number between them is a gradient. (Where kinks
+    of several ops meet, as at the 0 of relu(x) - relu(-x), the chain rule may leave that range. So
+    give networks inputs without zeros and equals.)
 
     Then come tests that need no differences (see structure.py): dx must be linear in g, have the
     dtype of x, leave inputs and saved arrays alone, be the same in each run and for every layout of
