@@ -6,7 +6,7 @@ from minicnn import activations, ops
 from minicnn.autograd import Tensor
 from minicnn.layers import arguments
 from minicnn.layers.affine import AffineLayer
-from minicnn.layers.input_check import check_images, known_channels
+from minicnn.layers.input_check import check_images, known_channels, size_of_sample
 from minicnn.layers.shapes import Pair, Shape
 from minicnn.layers.window import Window
 
@@ -115,6 +115,12 @@ class Conv2D(AffineLayer):
         """(batch, H, W, C) becomes (batch, I, J, filters)."""
         self.check_input(input_shape)
         return (input_shape[0], *self.window.counts(input_shape), self.filters)
+
+    def multiply_adds(self, input_shape: Shape) -> int:
+        """I * J * P * Q * C / groups * F for one image."""
+        y = size_of_sample(self.title, self.compute_output_shape(input_shape))
+        P, Q = self.kernel_size
+        return y * P * Q * (known_channels(self.title, input_shape) // self.groups)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make such a layer again, without its weights."""

@@ -7,7 +7,7 @@ from minicnn.autograd import Tensor
 from minicnn.backend import floatx
 from minicnn.layers import arguments
 from minicnn.layers.affine import AffineLayer
-from minicnn.layers.input_check import check_features, known_channels
+from minicnn.layers.input_check import check_features, known_channels, size_of_sample
 from minicnn.layers.layer import Layer
 from minicnn.layers.node import Node
 from minicnn.layers.shapes import Shape
@@ -171,6 +171,11 @@ class Dense(AffineLayer):
         """(batch, ..., C) becomes (batch, ..., units)."""
         self.check_input(input_shape)
         return (*input_shape[:-1], self.units)
+
+    def multiply_adds(self, input_shape: Shape) -> int:
+        """C * F for each row of a sample."""
+        y = size_of_sample(self.title, self.compute_output_shape(input_shape))
+        return y * known_channels(self.title, input_shape)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make such a layer again, without its weights."""

@@ -5,7 +5,12 @@ from typing import Any
 from minicnn import activations, constraints, initializers, ops, regularizers
 from minicnn.autograd import Tensor
 from minicnn.layers import arguments
-from minicnn.layers.input_check import check_images, check_last_axis, known_channels
+from minicnn.layers.input_check import (
+    check_images,
+    check_last_axis,
+    known_channels,
+    size_of_sample,
+)
 from minicnn.layers.layer import Layer
 from minicnn.layers.shapes import Pair, Shape
 from minicnn.layers.window import Window
@@ -105,6 +110,14 @@ class DepthwiseLayer(Layer):
             constraint=self.bias_constraint,
             name="bias",
         )
+
+    def multiply_adds(self, input_shape: Shape) -> int:
+        """I * J * P * Q * C * depth_multiplier for one image."""
+        self.check_input(input_shape)
+        channels = known_channels(self.title, input_shape) * self.depth_multiplier
+        z = (input_shape[0], *self.window.counts(input_shape), channels)
+        P, Q = self.kernel_size
+        return size_of_sample(self.title, z) * P * Q
 
     def depthwise(self, x: Tensor, filters: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
         """Convolve each channel with its own filters: m of channel c give c * multiplier + m."""
@@ -335,6 +348,12 @@ class SeparableConv2D(DepthwiseLayer):
         """(batch, H, W, C) becomes (batch, I, J, filters)."""
         self.check_input(input_shape)
         return (input_shape[0], *self.window.counts(input_shape), self.filters)
+
+    def multiply_adds(self, input_shape: Shape) -> int:
+        """I * J * C * depth_multiplier * (P * Q + filters) for one image."""
+        y = size_of_sample(self.title, self.compute_output_shape(input_shape))
+        channels = known_channels(self.title, input_shape) * self.depth_multiplier
+        return super().multiply_adds(input_shape) + y * channels
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make such a layer again, without its weights."""

@@ -1,5 +1,7 @@
 """Does an input fit a layer? If not, the message guesses the mistake and says how to mend it."""
 
+import math
+
 from minicnn.layers.shapes import Shape
 
 CHANNELS_FIRST = "[MC002] This looks like channels-first: use np.transpose(x, (0, 2, 3, 1))."
@@ -68,3 +70,21 @@ def known_channels(title: str, shape: Shape) -> int:
             f"shape {shape}. Give it in input_shape."
         )
     return shape[-1]
+
+
+def size_of_sample(title: str, shape: Shape) -> int:
+    """Return how many numbers one sample has: the product of all sizes but that of the batch.
+
+    Raises:
+        ValueError: one of them is None.
+
+    >>> size_of_sample("layer 'conv2d' (Conv2D)", (None, 8, 8, 3))
+    192
+    """
+    sizes = [size for size in shape[1:] if size is not None]
+    if len(sizes) < len(shape) - 1:
+        raise ValueError(
+            f"{title}: cannot count what it takes for one sample, as shape {shape} leaves sizes "
+            f"open. Give all but the batch."
+        )
+    return math.prod(sizes)

@@ -13,6 +13,7 @@ from minicnn import initializers, regularizers
 from minicnn.autograd import Tensor
 from minicnn.backend import Array, check_device, dtype_policy, get_device, kernels, on_cpu
 from minicnn.layers import arguments, calling, configs, hooks
+from minicnn.layers.calls import Call, tried_calls
 from minicnn.layers.hooks import Hookable
 from minicnn.layers.limits import count_weight
 from minicnn.layers.names import automatic_name, numbered
@@ -259,6 +260,36 @@ class Layer(Hookable):
             ValueError: the layer cannot take inputs of this shape, or needs sizes that are None.
         """
         return self._results_for(input_shape)
+
+    def multiply_adds(self, input_shape: Any) -> int:
+        """Count the multiplications, each with an addition, that a call takes for one sample.
+
+        Those with the zeros of a padding count, those of biases, activations and other layers than
+        convolutions and Dense do not. The parts of a layer are tried with one input of zeros. A
+        layer of your own may define this anew.
+
+        Args:
+            input_shape: the shape of the input, with its batch axis, or a structure of shapes.
+
+        Raises:
+            ValueError: the layer cannot take such inputs, or a size but the batch is not known.
+
+        >>> from minicnn.layers import Conv2D, ReLU
+        >>> Conv2D(16, 3).multiply_adds((None, 32, 32, 3))  # 30 * 30 * 3 * 3 * 3 * 16
+        388800
+        >>> ReLU().multiply_adds((None, 30, 30, 16))
+        0
+        """
+        calls = self.calls_of_parts(input_shape)
+        return sum(call.layer.multiply_adds(call.input_shape) for call in calls)
+
+    def calls_of_parts(self, input_shape: Any) -> list[Call]:
+        """The calls of its parts that a call with an input of this shape leads to, in order.
+
+        Raises:
+            ValueError: the layer cannot take such inputs, or a size but the batch is not known.
+        """
+        return tried_calls(self, input_shape)
 
     def add_weight(
         self,

@@ -6,7 +6,7 @@ from minicnn import activations, ops
 from minicnn.autograd import Tensor
 from minicnn.layers import arguments
 from minicnn.layers.affine import AffineLayer
-from minicnn.layers.input_check import check_images, known_channels
+from minicnn.layers.input_check import check_images, known_channels, size_of_sample
 from minicnn.layers.shapes import Pair, Shape
 from minicnn.ops.conv2d_transpose import grow
 
@@ -110,6 +110,12 @@ class Conv2DTranspose(AffineLayer):
         grown = zip(self.growths, input_shape[1:3], strict=True)
         H, W = (None if size is None else growth.size(size) for growth, size in grown)
         return (input_shape[0], H, W, self.filters)
+
+    def multiply_adds(self, input_shape: Shape) -> int:
+        """I * J * C * P * Q * F for one image of I x J pixels: each draws a pattern."""
+        self.check_input(input_shape)
+        P, Q = self.kernel_size
+        return size_of_sample(self.title, input_shape) * P * Q * self.filters
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make such a layer again, without its weights."""

@@ -11,6 +11,7 @@ from typing import Any
 from minicnn.gradcheck.report import GradReport
 from minicnn.layers import Layer
 from minicnn.layers.calling import only_one, placeholders
+from minicnn.layers.calls import Call
 from minicnn.layers.configs import from_arguments
 from minicnn.layers.nesting import parts_of
 from minicnn.layers.operators import Operator
@@ -18,6 +19,7 @@ from minicnn.layers.structure import mapped
 from minicnn.layers.symbolic import SymbolicTensor
 from minicnn.models.arranging import arranged, one_array
 from minicnn.models.checks import check_shape, fits
+from minicnn.models.costs import Costs, measured_times
 from minicnn.models.functional_config import functional_config, functional_parts
 from minicnn.models.graph import Graph
 from minicnn.models.inside import Inspectable
@@ -25,7 +27,7 @@ from minicnn.models.keywords import hints_at_misspelt_keywords
 from minicnn.models.plan import Plan
 from minicnn.models.saving import check_overwrite, save_model
 from minicnn.models.serialization import deserialize_keras_object, serialize_keras_object
-from minicnn.models.summary import print_summary
+from minicnn.models.summary import layers_of, print_summary
 from minicnn.models.weight_files import read_weights, write_weights
 from minicnn.registry import custom_object_scope
 from minicnn.suggest import did_you_mean
@@ -165,6 +167,13 @@ class Model(Inspectable):
             return super().compute_output_shape(input_shape)
         came = arranged(placeholders(input_shape, self.dtype), self.graph, self.title)
         return self._plan.shapes([x.shape for x in came])
+
+    def calls_of_parts(self, input_shape: Any) -> list[Call]:
+        """The calls of the layers that a call with inputs of these shapes leads to, in order."""
+        if self.graph is None:
+            return super().calls_of_parts(input_shape)
+        came = arranged(placeholders(input_shape, self.dtype), self.graph, self.title)
+        return self._plan.calls([x.shape for x in came])
 
     @property
     def output_shape(self) -> Any:
@@ -308,11 +317,29 @@ class Model(Inspectable):
         expand_nested: bool = False,
         show_trainable: bool = False,
         layer_range: Sequence[str] | None = None,
+        show_macs: bool = False,
+        show_memory: bool = False,
+        show_time: bool = False,
+        batch_size: int = 32,
     ) -> None:
         """Print a table of the layers, the shapes of their outputs, and their weights.
 
-        As in Keras, the total includes the numbers that the optimizer keeps, once it has some; the
-        last line says how many those are.
+        As in Keras, the total includes the numbers that the optimizer keeps, once it has some; a
+        line says how many those are.
+
+        Three more columns, which Keras does not have, tell what a layer costs:
+
+            MACs             multiply-adds for one sample, see Layer.multiply_adds:
+                             I * J * P * Q * C / groups * F for a Conv2D
+            Output Memory    bytes of its output for one sample, 4 for each float32
+            Time             of one batch in inference: a random batch goes through the model once
+                             for nothing, then 5 times with a clock on each layer, and the median
+                             counts; a layer is computed by itself then
+
+        A model that is a layer has all that its layers cost in its row, but only its own output. A
+        layer that is called several times has the sum. The totals, below, add up the rows; but the
+        total time is the median of the model as a whole, without clocks, which computes some
+        neighbors together. What cannot be known, because a size is not, is "?".
 
         Args:
             line_length: characters in a line; None takes what fits, 88 at most.
@@ -321,13 +348,21 @@ class Model(Inspectable):
             expand_nested: whether to show the layers of models that are layers of this model.
             show_trainable: whether to show which layers training changes.
             layer_range: two names, or patterns of names: the first and the last layer to show.
+            show_macs: whether to count multiply-adds.
+            show_memory: whether to count the bytes of the outputs.
+            show_time: whether to measure the time.
+            batch_size: of the batch whose time is measured.
 
         Raises:
-            ValueError: columns do not fit into the line, or there are no such layers.
+            ValueError: columns do not fit into the line, or there are no such layers; batch_size
+                is below 1.
+            TypeError: batch_size is no integer.
         """
-        print_summary(
-            self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range
-        )
+        shown = layers_of(self, expand_nested)
+        times = measured_times(self, shown, batch_size) if show_time else None
+        costs = Costs(self, show_macs, show_memory, times, batch_size)
+        settings = (line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
+        print_summary(self, *settings, costs)
 
     @hints_at_misspelt_keywords
     def gradcheck(

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from minicnn.autograd import Tensor
 from minicnn.layers.calling import placeholders, shapes_of, shapes_of_results
+from minicnn.layers.calls import Call
 from minicnn.layers.node import Node
 from minicnn.layers.pipeline import Pipeline
 from minicnn.layers.shapes import Shape, flat_shapes
@@ -104,12 +105,30 @@ class Plan:
 
     def shapes(self, given: Sequence[Shape]) -> Any:
         """The structure of the shapes of the outputs, for inputs of these shapes."""
+        found = self._all_shapes(given)
+        return mapped(lambda tensor: found[tensor], self._graph.output_structure)
+
+    def calls(self, given: Sequence[Shape]) -> list[Call]:
+        """The calls of all layers, for inputs of these shapes; an input gives what it takes."""
+        found = self._all_shapes(given)
+
+        def shape_of(leaf: Any) -> Any:
+            return found[leaf] if isinstance(leaf, SymbolicTensor) else ()
+
+        calls = []
+        for node in self._graph.nodes:
+            output_shape = mapped(shape_of, node.outputs)
+            takes = output_shape if node.is_input else mapped(shape_of, node.arguments[0])
+            calls.append(Call(node.layer, takes, output_shape))
+        return calls
+
+    def _all_shapes(self, given: Sequence[Shape]) -> dict[SymbolicTensor, Shape]:
         found: dict[SymbolicTensor, Shape] = dict(zip(self._graph.inputs, given, strict=True))
         for node in self._graph.nodes:
             if not node.is_input:
                 results = _shapes_from(node, found)
                 found.update(zip(leaves(node.outputs), flat_shapes(results), strict=True))
-        return mapped(lambda tensor: found[tensor], self._graph.output_structure)
+        return found
 
 
 def _shapes_from(node: Node, found: dict[SymbolicTensor, Shape]) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from minicnn.autograd import Tensor
 from minicnn.layers import InputLayer, Layer
+from minicnn.layers.calls import Call
 from minicnn.layers.names import automatic_name
 from minicnn.layers.pipeline import Pipeline
 from minicnn.layers.shapes import Shape
@@ -225,6 +226,14 @@ class Sequential(Model):
         """Raise a ValueError if the model cannot take inputs of this shape."""
         if not fits(shape, self.input_shape):
             check_shape(self.title, shape, self.input_shape)
+
+    def calls_of_parts(self, input_shape: Shape) -> list[Call]:
+        """The calls of the layers, one after the other, for an input of this shape."""
+        calls: list[Call] = []
+        for layer in self._layers:
+            given = calls[-1].output_shape if calls else input_shape
+            calls.append(Call(layer, given, layer.compute_output_shape(given)))
+        return calls
 
     @property
     def output_shape(self) -> Shape:

@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 
 from minicnn.backend import Array
 from minicnn.layers import Layer
+from minicnn.layers.calls import Call
 from minicnn.layers.shapes import flat_shapes
 from minicnn.layers.structure import mapped
+from minicnn.models.costs import Costs, readable
 from minicnn.models.graph import Graph
 from minicnn.utils.progbar import BOLD, PLAIN, can_write, has_colors
 
@@ -21,7 +23,12 @@ ALIGN = {
     "Param #": str.rjust,
     "Connected to": str.ljust,
     "Trainable": str.center,
+    "MACs": str.rjust,
+    "Output Memory": str.rjust,
+    "Time": str.rjust,
 }
+COST_WIDTH = 18  # of a column that Keras does not have: these stand on the right
+NARROWEST = 60  # what then remains for the others, even if the terminal is too narrow
 
 
 class _Form(NamedTuple):
@@ -43,24 +50,43 @@ def print_summary(
     expand_nested: bool = False,
     show_trainable: bool = False,
     layer_range: Sequence[str] | None = None,
+    costs: Costs | None = None,
 ) -> None:
     """Print a table of the layers of `model`; see Model.summary for the arguments."""
+    costs = costs or Costs(model)
     graph = None if model.graph is None or model.graph.is_a_chain() else model.graph
     header, form = _columns(branched=graph is not None, show_trainable=show_trainable)
-    length = line_length or min(form.widest, shutil.get_terminal_size().columns - 4)
-    widths = _inner_widths(length, positions or form.stops, len(header))
-    layers = model.layers if model.graph is None else model.graph.operations
+    header, length, stops = _with_costs(header, form, line_length, costs.header)
+    widths = _inner_widths(length, positions or stops, len(header))
+    layers = _between(layers_of(model), layer_range)
+    calls = costs.calls_of_model()
     rows = [
-        [row[name] for name in header]
-        for row in _rows(_between(layers, layer_range), graph, expand_nested)
+        [row[name] for name in header] for row in _rows(layers, graph, expand_nested, costs, calls)
     ]
     bold = print_fn is None and has_colors(sys.stdout)
-    lines = [f'Model: "{model.name}"', *_table(header, rows, widths), *_totals(model)]
+    totals = [*_totals(model), *costs.totals(calls)]
+    lines = [f'Model: "{model.name}"', *_table(header, rows, widths), *totals]
     text = "".join(f"{_emphasized(line) if bold else line}\n" for line in lines)
     if print_fn is not None:
         print_fn(text)
     else:
         sys.stdout.write(text if can_write(sys.stdout, text) else _in_ascii(text))
+
+
+def layers_of(model: Any, expand_nested: bool = False) -> Sequence[Layer]:
+    """The layers that have a row, on demand with those of models that are layers."""
+    graph = getattr(model, "graph", None)
+    layers = getattr(model, "layers", []) if graph is None else graph.operations
+    if not expand_nested:
+        return layers
+    inner = [part for layer in layers for part in _nested_layers(layer)]
+    return list(dict.fromkeys([*layers, *inner]))
+
+
+def _nested_layers(layer: Layer) -> Iterator[Layer]:
+    for part in getattr(layer, "layers", []):
+        yield part
+        yield from _nested_layers(part)
 
 
 def _columns(branched: bool, show_trainable: bool) -> tuple[list[str], _Form]:
@@ -71,6 +97,21 @@ def _columns(branched: bool, show_trainable: bool) -> tuple[list[str], _Form]:
         return header, form
     stops = (*(0.9 * stop for stop in form.stops), 1.0)
     return [*header, "Trainable"], _Form(stops, form.widest + 12)
+
+
+def _with_costs(
+    header: list[str], form: _Form, line_length: int | None, further: list[str]
+) -> tuple[list[str], int, Sequence[float]]:
+    """Header, length of a line, and where columns end, with further columns on the right."""
+    room = len(further) * COST_WIDTH
+    length = line_length or min(form.widest + room, shutil.get_terminal_size().columns - 4)
+    if not further:
+        return header, length, form.stops
+    if line_length is None:
+        length = max(length, NARROWEST + room)
+    stops = [stop * (length - room) for stop in form.stops]
+    ends = [length - room + (k + 1) * COST_WIDTH for k in range(len(further))]
+    return [*header, *further], length, [*stops, *ends]
 
 
 def _inner_widths(length: int, stops: Sequence[float], columns: int) -> list[int]:
@@ -102,7 +143,12 @@ def _between(layers: Sequence[Layer], layer_range: Sequence[str] | None) -> Sequ
 
 
 def _rows(
-    layers: Iterable[Layer], graph: Graph | None, expand_nested: bool, depth: int = 0
+    layers: Iterable[Layer],
+    graph: Graph | None,
+    expand_nested: bool,
+    costs: Costs,
+    calls: Sequence[Call] | None,
+    depth: int = 0,
 ) -> Iterator[dict[str, str]]:
     for layer in layers:
         indent = "   " * depth + "└ " if depth else ""
@@ -112,9 +158,13 @@ def _rows(
             "Param #": f"{layer.count_params():,}" if layer.built else "0 (unbuilt)",
             "Connected to": _connections(layer, graph) or "-",
             "Trainable": ("Y" if layer.trainable else "N") if layer.weights else "-",
+            **costs.cells(layer, calls),
         }
         if expand_nested:
-            yield from _rows(getattr(layer, "layers", []), None, True, depth + 1)
+            own = None if calls is None else [call for call in calls if call.layer is layer]
+            inner = costs.calls_within(layer, own)
+            parts = getattr(layer, "layers", [])
+            yield from _rows(parts, None, True, costs, inner, depth + 1)
 
 
 def _shape_of(layer: Layer) -> str:
@@ -192,20 +242,7 @@ def _totals(model: Any) -> list[str]:
 
 
 def _amount(arrays: Sequence[Array]) -> str:
-    return f"{sum(a.size for a in arrays):,} ({_readable(sum(a.nbytes for a in arrays))})"
-
-
-def _readable(size: float) -> str:
-    """Write a number of bytes in the unit that suits it.
-
-    >>> _readable(0), _readable(640808), _readable(3 << 30)
-    ('0.00 B', '625.79 KB', '3.00 GB')
-    """
-    for unit in ("B", "KB", "MB", "GB"):
-        if size < 1024:
-            return f"{size:.2f} {unit}"
-        size /= 1024
-    return f"{size:.2f} TB"
+    return f"{sum(a.size for a in arrays):,} ({readable(sum(a.nbytes for a in arrays))})"
 
 
 def _emphasized(line: str) -> str:
