@@ -18,6 +18,7 @@ import numpy as np
 
 from minicnn import backend
 from minicnn.backend import Array, array_module, floatx, kernels
+from minicnn.describing import described
 from minicnn.locking import hold, release
 
 Axis: TypeAlias = "int | tuple[int, ...] | None"
@@ -166,7 +167,7 @@ class Tensor:
         return ops.transpose(self)
 
     def __repr__(self) -> str:
-        return f"Tensor({self.data})"
+        return described(self.data, self.requires_grad)
 
     def __len__(self) -> int:
         return len(self.data)
