@@ -19,6 +19,7 @@ import numpy as np
 from minicnn import backend
 from minicnn.backend import Array, array_module, floatx, kernels
 from minicnn.describing import described
+from minicnn.hooking import Handle, Hook, register
 from minicnn.locking import hold, release
 
 Axis: TypeAlias = "int | tuple[int, ...] | None"
@@ -122,7 +123,7 @@ class Tensor:
     Tensor([2. 4.])
     """
 
-    __slots__ = ("__weakref__", "born", "data", "grad", "logits", "op", "requires_grad")
+    __slots__ = ("__weakref__", "born", "data", "grad", "hooks", "logits", "op", "requires_grad")
     __array_ufunc__ = None  # so that `array * tensor` calls Tensor.__rmul__
 
     def __init__(self, data: Any, requires_grad: bool = False, device: str | None = None) -> None:
@@ -140,6 +141,7 @@ class Tensor:
         self.op: Op | None = None  # None for a leaf, which was given and not computed
         self.born = next(_births)
         self.logits: Tensor | None = None  # what a softmax or sigmoid was given; see losses.py
+        self.hooks: dict[int, Hook] | None = None  # None while there are none; see register_hook
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -231,6 +233,47 @@ class Tensor:
         leaves = [tensor for tensor in _history(self) if tensor.op is None]
         for leaf, dleaf in zip(leaves, grad(self, leaves, seed), strict=True):
             leaf.grad = dleaf if leaf.grad is None else leaf.grad + dleaf
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Handle:
+        """Let hook(dy) be called when the gradient for this tensor is known, as in PyTorch.
+
+        That is in each backward pass from something that was computed from this tensor, once all
+        gradients that add up to dy are there, and before dy goes on to what this tensor was
+        computed from. Hooks are called in the order of registration, each with what the one before
+        it has made of dy.
+
+        Args:
+            hook: what it returns takes the place of dy, unless it is None: a tensor of its shape
+                and dtype. It is made of dy by ops, at least where the gradient shall have a
+                gradient itself, that is with create_graph=True. The data of dy must not be changed.
+
+        Returns:
+            A handle: handle.remove() takes the hook away, and so does the end of a `with` block.
+
+        Raises:
+            ValueError: the tensor requires no gradient.
+
+        In the backward pass, what the hook returns raises a TypeError if it is no tensor; a
+        ValueError if it does not fit; a NotImplementedError if it shall have a gradient, but has
+        none.
+
+        >>> x = Tensor([3.0, 4.0], requires_grad=True)
+        >>> y = x * x
+        >>> handle = y.register_hook(lambda dy: dy * 10)
+        >>> grad(y.sum(), [x])
+        [Tensor([60. 80.])]
+        >>> handle.remove()
+        >>> grad(y.sum(), [x])
+        [Tensor([6. 8.])]
+        """
+        if not self.requires_grad:
+            raise ValueError(
+                "Tensor.register_hook: the tensor requires no gradient, so that the hook would "
+                "never be called. Make it, or what it is computed from, with requires_grad=True."
+            )
+        if self.hooks is None:
+            self.hooks = {}
+        return register(self.hooks, hook, _nothing)
 
     def __neg__(self) -> Tensor:
         return ops.negative(self)
@@ -450,8 +493,11 @@ def grad(
     with _record(create_graph):
         for tensor in _history(output):
             dys = growing.pop(tensor)  # complete, because all uses of the tensor came before it
-            if tensor in wanted or _watchers or not (tensor.op and tensor.op.adds_up):
+            alone = tensor in wanted or _watchers or tensor.hooks
+            if alone or not (tensor.op and tensor.op.adds_up):
                 dys = _added_up(dys)
+            if tensor.hooks:
+                dys = (_after_hooks(tensor, dys[0]),)
             if tensor in wanted:
                 found[tensor] = dys[0]
             if tensor.op:
@@ -464,6 +510,36 @@ def grad(
 
 def _added_up(dys: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return (dys[0] + dys[1],) if len(dys) == 2 else dys
+
+
+def _after_hooks(tensor: Tensor, dy: Tensor) -> Tensor:
+    """What the hooks of `tensor` make of the gradient for it."""
+    for hook in list((tensor.hooks or {}).values()):
+        changed = hook(dy)
+        if changed is not None:
+            _check_changed(changed, tensor)
+            dy = changed
+    return dy
+
+
+def _check_changed(dy: Any, tensor: Tensor) -> None:
+    error: type[Exception] = ValueError
+    if not isinstance(dy, Tensor):
+        error, problem = TypeError, f"must be a Tensor or None, but is {type(dy).__name__}"
+    elif dy.shape != tensor.shape:
+        problem = f"has shape {dy.shape}, the tensor has {tensor.shape}"
+    elif dy.dtype != tensor.dtype:
+        problem = f"is {dy.dtype}, the tensor is {tensor.dtype}: convert it by astype"
+    elif _recording and not dy.requires_grad:
+        error = NotImplementedError
+        problem = "has no gradient itself; make it of dy with ops on tensors, not with arrays"
+    else:
+        return
+    raise error(f"grad: what a hook has returned as the gradient for a tensor {problem}.")
+
+
+def _nothing() -> None:
+    """There is nothing to forget when a hook of a tensor is removed."""
 
 
 def _history(output: Tensor) -> list[Tensor]:

@@ -23,6 +23,7 @@ from minicnn.autograd import (
     watch,
 )
 from minicnn.backend import Array
+from minicnn.hooking import Hook
 
 
 def checkpoint(f: Callable[..., Any], *xs: Any, **keywords: Any) -> Any:
@@ -83,7 +84,8 @@ def _forgetful(output: Tensor, tape: _Tape) -> Tensor:
         return tape.original(output)
     steps = tape.steps_to(output)
     reads = sorted({k for step in steps for k in step.reads if k >= 0})
-    result = Recompute(steps, reads, [output.data])(*(tape.outside[k] for k in reads))
+    recompute = Recompute(steps, reads, [output.data], tape.hooks())
+    result = recompute(*(tape.outside[k] for k in reads))
     if output.logits is not None:
         result.logits = _forgetful(output.logits, tape)
     return result
@@ -100,8 +102,14 @@ class _Step(NamedTuple):
 class Recompute(Op):
     """x -> y by some steps that nobody remembers;   dx = that of these steps, computed anew."""
 
-    def __init__(self, steps: list[_Step], reads: list[int], known: list[Array]) -> None:
-        self.steps, self.reads, self.known = steps, reads, known
+    def __init__(
+        self,
+        steps: list[_Step],
+        reads: list[int],
+        known: list[Array],
+        hooks: dict[int, dict[int, Hook]],
+    ) -> None:
+        self.steps, self.reads, self.known, self.hooks = steps, reads, known, hooks
 
     def forward(self, *arrays: Array) -> Array:
         if self.known:
@@ -132,6 +140,7 @@ class Recompute(Op):
         tensors = dict(zip(self.reads, inputs, strict=True))
         for op, reads, makes in self.steps:
             tensors[makes] = copy.copy(op)(*(tensors[k] for k in reads))
+            tensors[makes].hooks = self.hooks.get(makes)
         return tensors[self.steps[-1].makes]
 
 
@@ -156,6 +165,7 @@ class _Tape(Watcher):
             return x
         stand_in = Tensor(x.data, x.requires_grad)
         stand_in.logits = x.logits
+        x.hooks = stand_in.hooks = x.hooks or {}  # one dict: the function may register some on x
         self._stand_ins[stand_in] = x
         return stand_in
 
@@ -191,6 +201,10 @@ class _Tape(Watcher):
                 needed.update(step.reads)
                 steps.append(step)
         return steps[::-1]
+
+    def hooks(self) -> dict[int, dict[int, Hook]]:
+        """The hooks that the function has registered on its results, by their numbers."""
+        return {k: x.hooks for x, k in self._numbers.items() if k < 0 and x.hooks}
 
     def check_that_nothing_is_kept(self) -> None:
         """Raise an error if a result lives on, though nobody returned it."""

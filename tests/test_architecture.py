@@ -14,7 +14,7 @@ FLOORS = [  # from the cellar to the roof; modules of one line share a floor
     ["minicnn.notices", "minicnn.explanation"],
     ["minicnn.registry"],
     ["minicnn.arguments", "minicnn.resampling"],
-    ["minicnn.locking", "minicnn.describing"],
+    ["minicnn.locking", "minicnn.describing", "minicnn.hooking"],
     ["minicnn.autograd"],
     ["minicnn.variable"],
     ["minicnn.ops"],

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
+from minicnn.autograd import Tensor
 from minicnn.checkpointing import checkpoint
+from minicnn.hooking import Handle, Hook, register
+from minicnn.layers.structure import leaves, mapped
+from minicnn.ops.shape import Reshape
 
 if TYPE_CHECKING:
     from minicnn.layers.layer import Layer
-
-Hook: TypeAlias = Callable[..., Any]
 
 
 class CallObserver:
@@ -50,35 +51,17 @@ def announced(*layers: Layer) -> Iterator[None]:
             observer.after_call(*layers)
 
 
-class Handle:
-    """Takes a hook away again: by remove(), or at the end of a `with` block."""
-
-    def __init__(self, hooks: dict[int, Hook], number: int, forget: Callable[[], None]) -> None:
-        self._hooks, self._number, self._forget = hooks, number, forget
-
-    def remove(self) -> None:
-        """Take the hook away; it does no harm to do that twice."""
-        self._hooks.pop(self._number, None)
-        self._forget()
-
-    def __enter__(self) -> Handle:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.remove()
-
-
 class Hooks:
     """What happens around a call of one layer."""
 
     def __init__(self) -> None:
         self.before: dict[int, Hook] = {}  # in the order in which they were registered
         self.after: dict[int, Hook] = {}
+        self.backward: dict[int, Hook] = {}
         self.recompute = False
-        self.numbers = itertools.count()
 
     def __bool__(self) -> bool:
-        return bool(self.before or self.after or self.recompute)
+        return bool(self.before or self.after or self.backward or self.recompute)
 
 
 def call_with_hooks(layer: Hookable, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
@@ -94,7 +77,55 @@ def call_with_hooks(layer: Hookable, inputs: tuple[Any, ...], keywords: dict[str
     for hook in list(hooks.after.values()):
         changed = hook(layer, inputs, output)
         output = output if changed is None else changed
+    if hooks.backward:
+        given = set(leaves(inputs))
+        output = mapped(lambda y: _listening(layer, hooks.backward, y, given), output)
     return output
+
+
+def _listening(layer: Hookable, hooks: dict[int, Hook], y: Any, given: set[Any]) -> Any:
+    """An output of the layer, whose gradient will be shown to the hooks as soon as it is known.
+
+    A layer may hand on what it was given; then y gets a name of its own, because the gradient for
+    what was given adds up all that was made of it elsewhere.
+    """
+    if not isinstance(y, Tensor) or not y.requires_grad:
+        return y
+    logits = y.logits
+    if y in given:
+        y = Reshape(y.shape)(y)
+        y.logits = logits
+    listener = _Listener(layer, hooks)
+    y.register_hook(listener.at_output)
+    if logits is not None and logits.requires_grad:
+        logits.register_hook(listener.at_logits)
+    return y
+
+
+class _Listener:
+    """Shows the gradient for one output to the hooks of its layer.
+
+    A cross-entropy reads the logits in the place of the probabilities, for which there is no
+    gradient then. Otherwise the logits come later than the output, and are nobody's business.
+    """
+
+    def __init__(self, layer: Hookable, hooks: dict[int, Hook]) -> None:
+        self._layer, self._hooks = layer, hooks
+        self._was_shown = False
+
+    def at_output(self, dy: Tensor) -> Tensor:
+        self._was_shown = True
+        return self._shown(dy)
+
+    def at_logits(self, dy: Tensor) -> Tensor:
+        was_shown, self._was_shown = self._was_shown, False
+        return dy if was_shown else self._shown(dy)
+
+    def _shown(self, dy: Tensor) -> Tensor:
+        for hook in list(self._hooks.values()):
+            changed = hook(self._layer, dy)
+            dy = dy if changed is None else changed
+        return dy
 
 
 class Hookable:
@@ -136,6 +167,35 @@ class Hookable:
         """
         return self._registered(self._made_hooks().after, hook)
 
+    def register_backward_hook(self, hook: Callable[[Any, Tensor], Tensor | None]) -> Handle:
+        """Let hook(layer, dy) be called when the gradient for an output of the layer is known.
+
+        It is called in each backward pass, once for each output of each call that was made while
+        the hook was there, and before the gradient goes on into the layer. Where a loss reads the
+        numbers before a softmax or sigmoid, dy is the gradient for these, as in Model.gradients.
+
+        Args:
+            hook: what it returns takes the place of dy, unless it is None; see
+                Tensor.register_hook for what it may do and return.
+
+        Returns:
+            A handle: handle.remove() takes the hook away, and so does the end of a `with` block.
+
+        Differs from PyTorch: the hook gets the gradient for one output, where
+        register_full_backward_hook gets those for all inputs and all outputs.
+
+        >>> import numpy as np
+        >>> from minicnn import layers
+        >>> layer = layers.ReLU(name="relu")
+        >>> def show(layer, dy):
+        ...     print(layer.name, dy.numpy())
+        >>> x = Tensor([[-1.0, 2.0]], requires_grad=True)
+        >>> with layer.register_backward_hook(show):
+        ...     (layer(x) * 3).sum().backward()
+        relu [[3. 3.]]
+        """
+        return self._registered(self._made_hooks().backward, hook)
+
     @property
     def recompute(self) -> bool:
         """Whether calls remember only their inputs, and are done anew for the gradient.
@@ -155,10 +215,7 @@ class Hookable:
         return self.hooks
 
     def _registered(self, hooks: dict[int, Hook], hook: Hook) -> Handle:
-        assert self.hooks is not None
-        number = next(self.hooks.numbers)
-        hooks[number] = hook
-        return Handle(hooks, number, self._forget_idle_hooks)
+        return register(hooks, hook, self._forget_idle_hooks)
 
     def _forget_idle_hooks(self) -> None:
         if not self.hooks:
