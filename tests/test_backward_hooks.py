@@ -53,18 +53,13 @@ def test_hooks_of_a_leaf_and_of_the_output_are_called():
     assert x.grad.item() == -20
 
 
-@pytest.mark.parametrize("adds_up", [False, True])
-def test_a_tensor_that_is_used_twice_has_its_gradients_added_up_first(adds_up):
-    """A convolution's output can hand two gradients down to its op, which adds them up itself."""
-    x = Tensor(X, requires_grad=True)
-    kernel = Tensor(np.ones((3, 3, 2, 2), np.float32), requires_grad=True)
-    y = ops.batch_norm(x, *(Tensor(np.ones(2, np.float32)) for _ in range(2)))[0]
-    y = y if adds_up else ops.conv2d(x, kernel)
-    seen = []
-    z = (y * 2).sum() + (y * 3).sum()
-    y.register_hook(lambda dy: seen.append(float(dy.numpy().min())))
-    grad(z, [x])
-    assert seen == [5]
+def test_an_op_that_adds_up_two_gradients_itself_gets_one_if_there_is_a_hook():
+    x, seen = leaf(-1.0, 2.0), []
+    y = ops.relu(x)
+    assert y.op.adds_up
+    y.register_hook(lambda dy: seen.append(dy.numpy().tolist()))
+    assert grad((y * 2).sum() + (y * 3).sum(), [x])[0].numpy().tolist() == [0, 5]
+    assert seen == [[5, 5]]
 
 
 def test_removed_hooks_are_not_called():
@@ -223,6 +218,24 @@ def test_probabilities_that_are_read_themselves_are_seen_once():
     model.compile("sgd", "mse")
     (seen,) = seen_by(model, "dense", y=np.eye(3)[Y])
     assert np.allclose(seen, model.gradients(X, np.eye(3)[Y])["dense"], atol=1e-7)
+
+
+def test_each_pass_is_seen_whether_it_reads_probabilities_or_logits():
+    softmax, seen = layers.Softmax(dtype="float64"), []
+    x = leaf([1.0, 2.0])
+    with softmax.register_backward_hook(lambda layer, dy: seen.append(dy.numpy().tolist())):
+        y = softmax(x * 1)
+        for z in (y * 2, y.logits * 3, y * 4, y.logits * 5):
+            grad(z.sum(), [x])
+    assert seen == [[[2, 2]], [[3, 3]], [[4, 4]], [[5, 5]]]
+
+
+def test_a_layer_that_hands_on_probabilities_keeps_their_logits():
+    p = ops.softmax(leaf([1.0, 2.0]))
+    drop = layers.Dropout(0.5, dtype="float64")
+    with drop.register_backward_hook(lambda layer, dy: None):
+        y = drop(p)
+    assert y is not p and y.logits is p.logits
 
 
 def test_a_hook_of_a_layer_can_change_the_gradient():
