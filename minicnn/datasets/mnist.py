@@ -20,8 +20,8 @@ from minicnn.datasets.published import InFiles, address
 
 CLASS_NAMES = tuple("0123456789")
 FILE_NAME = "mnist.npz"
-# Keras' edition, one file. Its hash is the one that Keras checks (datasets/mnist.py) and that
-# torch-uncertainty lists for the same address (datasets/classification/mnist_c.py).
+# Keras' edition, one file. Its hash is the one that Keras (datasets/mnist.py) and tensorflow-ruby
+# (lib/tensorflow/keras/datasets/mnist.rb) check; torchvision does not know this file.
 IN_ONE_FILE = InFiles(
     name="mnist",
     url="https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
@@ -89,10 +89,9 @@ def load_data(path: str | os.PathLike[str] = FILE_NAME) -> tuple[Pair, Pair]:
     >>> (x_train, y_train), (x_test, y_test) = load_data()  # doctest: +SKIP
     >>> x_train.shape, y_train.shape  # doctest: +SKIP
     ((60000, 28, 28), (60000,))
-    >>> load_data("my/digits.npz")
-    Traceback (most recent call last):
-    FileNotFoundError: mnist.load_data: there is nothing at path='my/digits.npz'. Give the file mnist.npz or a folder that holds it.
-    """  # noqa: E501
+    >>> CLASS_NAMES[7]
+    '7'
+    """
     one = replace(IN_ONE_FILE, url=address(IN_ONE_FILE.name, IN_ONE_FILE.url))
     given = None if os.fspath(path) == FILE_NAME else path
     return load(given, one, IN_FOUR_FILES, Patience())

@@ -286,8 +286,11 @@ class InFiles(Published):
             target = folder / name
             if not (target.is_file() and sha256_of(target) == sha256):
                 set_aside(target)
-                download(self.url + name, target, sha256, patience)
+                download(self._url_of(name), target, sha256, patience)
         return self.read(self._place_at(folder) or folder)
+
+    def _url_of(self, name: str) -> str:
+        return f"{self.url.rstrip('/')}/{name}"
 
     def lock(self) -> Path:
         """In minicnn's folder, beside the files or beside their folder."""
@@ -303,10 +306,11 @@ class InFiles(Published):
     def by_hand(self) -> str:
         """See `Published.by_hand`."""
         files = "".join(
-            f"     {self.url}{name} (sha256 {sha256})\n" for name, sha256 in self.sha256s.items()
+            f"     {self._url_of(name)} (sha256 {sha256})\n"
+            for name, sha256 in self.sha256s.items()
         )
         return (
             "another folder of the same files, or place them by hand:\n"
             f"  1. get in any way you like\n{files}"
-            f"  2. put it into {datasets_folder() / self.folder},"
+            f"  2. put what you got into {datasets_folder() / self.folder},"
         )
