@@ -4,6 +4,7 @@ import gzip
 import os
 import re
 import struct
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -283,15 +284,18 @@ def test_a_file_with_another_hash_is_refused(server):
         mnist.load_data()
 
 
-def test_a_failed_download_says_how_to_place_the_files_by_hand(home, server):
+@pytest.mark.parametrize("end", ["", "/"])
+def test_a_failed_download_says_how_to_place_the_files_by_hand(home, server, monkeypatch, end):
     server.statuses = [404]
+    address = server.url.rsplit("/", 1)[0]
+    monkeypatch.setenv("MINICNN_FASHION_MNIST_URL", address + end)
     with pytest.raises(DownloadError) as caught:
         fashion_mnist.load_data()
     message = str(caught.value)
     assert "fashion_mnist.load_data: could not get the data set. http://127" in message
     assert "the server answers 404 Not Found" in message
     for name, sha256 in fashion_mnist.OFFICIAL.sha256s.items():
-        assert re.search(f"http://127[^ ]*/{name} \\(sha256 {sha256}\\)", message)
+        assert f" {address}/{name} (sha256 {sha256})\n" in message
     for hint in (
         f"put what you got into {own_folder(home) / 'fashion-mnist'}",
         'fashion_mnist.load_data(path="...")',
@@ -358,11 +362,23 @@ def test_a_file_that_is_not_in_mnists_format_is_an_error(small, tmp_path, conten
         load_fashion({**small.four, FOUR[3]: content}, tmp_path / "a")
 
 
-def test_a_gzip_that_grows_without_bound_is_refused(small, tmp_path, monkeypatch):
+def test_a_gzip_that_grows_without_bound_is_refused(small, tmp_path):
     bomb = gzip.compress(bytes(70 * 2**20), compresslevel=1)
     assert len(bomb) < 2**20
     with pytest.raises(DamagedError, match="refused: it unpacks to more than 67108864 bytes"):
         load_fashion({**small.four, FOUR[0]: bomb}, tmp_path / "a")
+
+
+def test_no_more_than_the_bound_is_ever_unpacked():
+    bomb = gzip.compress(bytes(20 * 2**20), compresslevel=1)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DamagedError, match="more than 1000 bytes"):
+            idx.unpack(bomb, "x.gz", largest=1000)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * 2**20
 
 
 @pytest.mark.parametrize("more", [-1, 0, 1])
