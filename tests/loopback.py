@@ -9,12 +9,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Loopback(ThreadingHTTPServer):
-    """Serves `content` at any path.
+    """Serves `content` at any path but those of `others`.
 
     Args:
         content: the one file.
 
     Attributes:
+        others: file name -> content, for addresses that end with that name.
         statuses: answers to give, one for each request to come, before the server works normally.
         cuts: for each request to come, after how many bytes the line breaks.
         with_range: whether the server can begin in the middle.
@@ -29,6 +30,7 @@ class Loopback(ThreadingHTTPServer):
     def __init__(self, content: bytes) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.content = content
+        self.others: dict[str, bytes] = {}
         self.statuses: list[int] = []
         self.cuts: list[int] = []
         self.with_range, self.wrong_range, self.with_length = True, False, True
@@ -55,16 +57,18 @@ class _Handler(BaseHTTPRequestHandler):
         start = 0
         if wanted != "all" and self.server.with_range:
             start = int(wanted.removeprefix("bytes=").removesuffix("-"))
-        size = len(self.server.content)
+        content = self.server.others.get(self.path.rsplit("/", 1)[-1], self.server.content)
+        size = len(content)
         if start >= size:
             self.send_response(416)
             self.send_header("Content-Range", f"bytes */{size}")
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
-        self._send(start, size)
+        self._send(content, start)
 
-    def _send(self, start: int, size: int) -> None:
+    def _send(self, content: bytes, start: int) -> None:
+        size = len(content)
         self.send_response(206 if start else 200)
         if start:
             said = start + 1 if self.server.wrong_range else start
@@ -73,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(size - start))
         self.end_headers()
         length = self.server.cuts.pop(0) if self.server.cuts else size
-        self.wfile.write(self.server.content[start : start + length])
+        self.wfile.write(content[start : start + length])
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
         """Keep the tests' output clean."""

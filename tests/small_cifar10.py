@@ -48,10 +48,20 @@ def pickled_array(rows: np.ndarray, code: bytes = b"u1") -> bytes:
     )
 
 
-def pickled_batch(rows: np.ndarray, labels: list[int], data: bytes | None = None) -> bytes:
-    numbers = b"](" + b"".join(integer(label) for label in labels) + b"e"
-    pairs = string(b"labels") + numbers + string(b"data") + (data or pickled_array(rows))
+def pickled_list(numbers: list[int]) -> bytes:
+    return b"](" + b"".join(integer(number) for number in numbers) + b"e"
+
+
+def pickled_dictionary(values: dict[bytes, bytes]) -> bytes:
+    """A whole pickle; the values are pickled already."""
+    pairs = b"".join(string(key) + value for key, value in values.items())
     return b"\x80\x02}" + MARK + pairs + b"u" + STOP
+
+
+def pickled_batch(rows: np.ndarray, labels: list[int], data: bytes | None = None) -> bytes:
+    return pickled_dictionary(
+        {b"labels": pickled_list(labels), b"data": data or pickled_array(rows)}
+    )
 
 
 @dataclass

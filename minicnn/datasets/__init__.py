@@ -1,5 +1,8 @@
-"""Data sets: `cifar10`, small photographs, and `shapes10`, which the program paints itself."""
+"""Data sets: photographs, digits and clothes that others published, and one painted by the program.
 
-from minicnn.datasets import cifar10, shapes10
+`cifar10`, `cifar100`, `mnist` and `fashion_mnist` are found or downloaded; `shapes10` is painted.
+"""
 
-__all__ = ["cifar10", "shapes10"]
+from minicnn.datasets import cifar10, cifar100, fashion_mnist, mnist, shapes10
+
+__all__ = ["cifar10", "cifar100", "fashion_mnist", "mnist", "shapes10"]

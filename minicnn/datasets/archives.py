@@ -1,4 +1,4 @@
-"""Reading published files without trusting them: archives, hashes and CIFAR-10's pickles.
+"""Reading published files without trusting them: archives, hashes and CIFAR's pickles.
 
 Nothing that is read here can run code or choose where it is written. An archive gives only the
 members that were asked for, as bytes in memory. A batch is a pickle, a little program that may
@@ -20,7 +20,7 @@ import numpy as np
 if TYPE_CHECKING:
     from tarfile import TarInfo
 
-LARGEST_MEMBER = 64 * 2**20  # bytes; CIFAR-10's largest has half of that
+LARGEST_MEMBER = 64 * 2**20  # bytes; those of CIFAR-10 and MNIST are smaller
 MOST_MEMBERS = 100
 
 
@@ -37,17 +37,19 @@ class Archive:
         sha256: the hash of the archive.
         folder: the folder inside that holds the files.
         md5s: file name -> hash, of every file that is needed.
+        largest: more bytes than any file inside has.
     """
 
     url: str
     sha256: str
     folder: str
     md5s: Mapping[str, str]
+    largest: int = LARGEST_MEMBER
 
     def read_archive(self, path: Path) -> dict[str, bytes]:
         """Read the files in the archive at `path`; DamagedError if one is missing or different."""
         wanted = {f"{self.folder}/{name}" for name in self.md5s}
-        members = read_members(path, wanted)
+        members = read_members(path, wanted, self.largest)
         return self._verified(path, {PurePosixPath(name).name: b for name, b in members.items()})
 
     def read_folder(self, path: Path) -> dict[str, bytes]:
@@ -65,11 +67,14 @@ class Archive:
         return files
 
 
-def read_members(path: Path, wanted: Collection[str]) -> dict[str, bytes]:
+def read_members(
+    path: Path, wanted: Collection[str], largest: int = LARGEST_MEMBER
+) -> dict[str, bytes]:
     """Read the `wanted` members of a .tar.gz into memory; nothing is written.
 
     An honest archive of data has plain files and folders only. One with a link, a path that leaves
-    the archive or a giant member was made to do harm, and is refused as a whole.
+    the archive or a member of more than `largest` bytes was made to do harm, and is refused as a
+    whole.
 
     Raises:
         DamagedError: the archive is refused, or is no whole .tar.gz.
@@ -82,7 +87,7 @@ def read_members(path: Path, wanted: Collection[str]) -> dict[str, bytes]:
         with tarfile.open(path, "r:gz") as tar:
             files = {}
             for position, member in enumerate(tar):
-                _refuse_if_strange(member, position, path)
+                _refuse_if_strange(member, position, path, largest)
                 content = tar.extractfile(member) if member.name in wanted else None
                 if content is not None:
                     files[member.name] = content.read()
@@ -91,13 +96,13 @@ def read_members(path: Path, wanted: Collection[str]) -> dict[str, bytes]:
         raise DamagedError(f"{path} is not a whole .tar.gz archive ({error}).") from error
 
 
-def _refuse_if_strange(member: TarInfo, position: int, path: Path) -> None:
+def _refuse_if_strange(member: TarInfo, position: int, path: Path, largest: int) -> None:
     place = PurePosixPath(member.name)
     if not (member.isfile() or member.isdir()):
         fault = "is neither a file nor a folder"
     elif place.is_absolute() or ".." in place.parts or "\\" in member.name:
         fault = "points out of the archive"
-    elif member.size > LARGEST_MEMBER:
+    elif member.size > largest:
         fault = f"has {member.size} bytes, more than any file of this data set"
     elif position >= MOST_MEMBERS:
         fault = f"comes after {MOST_MEMBERS} others, far too many"
@@ -106,15 +111,17 @@ def _refuse_if_strange(member: TarInfo, position: int, path: Path) -> None:
     raise DamagedError(f"{path} is refused: its member {member.name!r} {fault}.")
 
 
-def read_batch(content: bytes, name: str) -> dict[bytes, Any]:
-    """Read one batch of CIFAR-10: a pickled dictionary whose keys are bytes.
+def read_batch(content: bytes, name: str, title: str = "CIFAR-10") -> dict[bytes, Any]:
+    """Read one batch of CIFAR-10 or CIFAR-100: a pickled dictionary whose keys are bytes.
 
     Args:
         content: the bytes of the file.
         name: its name, for messages.
+        title: which data set it should belong to, for messages.
 
     Returns:
-        The dictionary; `b"data"` is an array uint8 (N, 3072), `b"labels"` a list of N integers.
+        The dictionary; `b"data"` is an array uint8 (N, 3072), `b"labels"` (or `b"fine_labels"` and
+        `b"coarse_labels"`) a list of N integers.
 
     Raises:
         DamagedError: the file is no such pickle, or it asks for anything but an array of bytes.
@@ -122,9 +129,9 @@ def read_batch(content: bytes, name: str) -> dict[bytes, Any]:
     try:
         batch = _BatchUnpickler(io.BytesIO(content), encoding="bytes").load()
     except Exception as error:  # a broken pickle can raise anything
-        raise DamagedError(f"{name} is not a batch of CIFAR-10: {error}") from error
+        raise DamagedError(f"{name} is not a batch of {title}: {error}") from error
     if not isinstance(batch, dict):
-        raise DamagedError(f"{name} is not a batch of CIFAR-10: it holds a {type(batch).__name__}.")
+        raise DamagedError(f"{name} is not a batch of {title}: it holds a {type(batch).__name__}.")
     return {key: getattr(value, "array", value) for key, value in batch.items()}
 
 
@@ -153,7 +160,7 @@ class _StoredArray:
 
 
 class _BatchUnpickler(pickle.Unpickler):
-    """Knows the three names that CIFAR-10's pickles use; refuses all others without a look."""
+    """Knows the three names that CIFAR's pickles use; refuses all others without a look."""
 
     stand_ins = {
         ("numpy.core.multiarray", "_reconstruct"): _StoredArray,

@@ -40,10 +40,19 @@ def store(files: Mapping[str, bytes], folder: Path) -> None:
             (new / name).write_bytes(content)
         if _holds(folder, files):  # another process was quicker
             return
-        if os.path.lexists(folder):
-            aside = folder.rename(f"{folder}.damaged-{time.time_ns()}")
-            notice(f"{folder} was damaged; it is replaced, and the old one is now {aside}.")
+        set_aside(folder)
         new.rename(folder)
+
+
+def set_aside(place: Path) -> None:
+    """Rename what stands at `place`, if anything does, to `NAME.damaged-TIME`, and say so.
+
+    Raises:
+        OSError: it cannot be renamed.
+    """
+    if os.path.lexists(place):
+        aside = place.rename(f"{place}.damaged-{time.time_ns()}")
+        notice(f"{place} was damaged; it is replaced, and the old one is now {aside}.")
 
 
 def _holds(folder: Path, files: Mapping[str, bytes]) -> bool:
