@@ -41,13 +41,13 @@ class GradientMonitor(Callback):
         ValueError: every is not above 0.
 
     >>> from minicnn import Sequential, layers
-    >>> model = Sequential([layers.Input((3,)), layers.Dense(1)])
+    >>> model = Sequential([layers.Input((3,)), layers.Dense(1, name="last")], name="net")
     >>> model.compile("sgd", "mse")
     >>> monitor = GradientMonitor()
     >>> history = model.fit(
     ...     np.ones((8, 3)), np.ones((8, 1)), epochs=2, verbose=0, callbacks=[monitor]
     ... )
-    >>> sorted(history.history), len(monitor.history["sequential/dense/kernel"]["update_ratio"])
+    >>> sorted(history.history), len(monitor.history["net/last/kernel"]["update_ratio"])
     (['gradient_norm', 'loss', 'update_ratio'], 2)
     """
 
