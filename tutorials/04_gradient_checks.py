@@ -1,4 +1,4 @@
-# ruff: noqa: D100, D101, D103, B018 - a lesson explains in its text; a line that names a thing shows it
+# ruff: noqa: D, B018 - the text of a lesson explains, and a line that only names a thing shows it
 # %% [markdown]
 # # Lesson 4: gradient checks, and how they lie
 #
@@ -66,27 +66,20 @@ def by_differences(f, x, g, h):
     return n
 
 
-def agree(f, x, g, h=1e-5, tolerance=1e-6):
+def passes(f, x, upstream, h=1e-5, tolerance=1e-6):
+    g = upstream(f(Tensor(x)).shape).astype(x.dtype)
     dx, n = by_backward(f, x, g), by_differences(f, x, g, h)
     return bool(np.abs(dx - n).max() <= tolerance * np.abs(n).max() + 1e-9)
-
-
-def output_shape(f, x):
-    return f(Tensor(x)).shape
-
-
-def check_with_ones(f, x):
-    return agree(f, x, np.ones(output_shape(f, x)))
 
 
 x = rng.normal(size=(4, 4))
 leaf = Tensor(x, requires_grad=True)
 ops.tanh(leaf).sum().backward()
 ones_are_meant = np.array_equal(leaf.grad.numpy(), by_backward(ops.tanh, x, np.ones((4, 4))))
-print("a right tanh passes with ones:", check_with_ones(ops.tanh, x))
+print("a right tanh passes with ones:", passes(ops.tanh, x, np.ones))
 
 # %% tags=["check"]
-assert ones_are_meant and check_with_ones(ops.tanh, x)
+assert ones_are_meant and passes(ops.tanh, x, np.ones)
 
 # %% [markdown]
 # ## The first lie: ones hide half of the mistakes
@@ -130,34 +123,25 @@ class Meddle(Op):
         return Tensor(self.change(dy.data))
 
 
-weight = Tensor(rng.normal(size=(2, 2, 1, 2)))
-image = rng.normal(size=(1, 4, 4, 1))
+weight, image = rng.normal(size=(2, 2, 1, 2)), rng.normal(size=(1, 4, 4, 1))
 
 
-def forgetful_softmax(x):
-    return SoftmaxWithoutGradient()(x)
-
-
-def forgetful_transpose(x):
-    return TransposeThatForgets()(x)
-
-
-def reversed_conv2d(x):
-    return Meddle(np.flip)(ops.conv2d(x, weight))  # its upstream gradient arrives reversed
+def conv2d(x):
+    return ops.conv2d(x, Tensor(weight.astype(x.dtype)))
 
 
 WRONG = {  # what it is -> (function, where to check it)
-    "softmax: gradient 0": (forgetful_softmax, x),
-    "transpose: not put back": (forgetful_transpose, x),
-    "conv2d: upstream reversed": (reversed_conv2d, image),
+    "softmax: gradient 0": (lambda x: SoftmaxWithoutGradient()(x), x),
+    "transpose: not put back": (lambda x: TransposeThatForgets()(x), x),
+    "conv2d: upstream reversed": (lambda x: Meddle(np.flip)(conv2d(x)), image),
 }
-ones_say = {name: check_with_ones(*pair) for name, pair in WRONG.items()}
-for name, passes in ones_say.items():
-    print(f"{name:26} with ones: {'passes' if passes else 'caught'}")
+ones_say = {name: passes(f, x, np.ones) for name, (f, x) in WRONG.items()}
+for name, passed in ones_say.items():
+    print(f"{name:26} with ones: {'passes' if passed else 'caught'}")
 
 # %% tags=["check"]
 assert all(ones_say.values())
-assert check_with_ones(ops.softmax, x) and check_with_ones(ops.transpose, x)
+assert all(passes(f, x, np.ones) for f in (ops.softmax, ops.transpose))
 
 # %% [markdown]
 # ## Mend it: random numbers of both signs
@@ -178,36 +162,27 @@ def random_signed(shape, seed=0):
     return rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape)
 
 
-def check_with_positive(f, x):
-    return agree(f, x, np.abs(random_signed(output_shape(f, x))))
+def positive(shape):
+    return np.abs(random_signed(shape))
 
 
-def check_with_signs(f, x):
-    return agree(f, x, np.sign(random_signed(output_shape(f, x))))
+def only_signs(shape):
+    return np.sign(random_signed(shape))
 
 
-def check_with_random(f, x):
-    return agree(f, x, random_signed(output_shape(f, x)))
-
-
-def tanh_of_absolute(x):
-    return Meddle(np.abs)(ops.tanh(x))
-
-
-def tanh_of_sign(x):
-    return Meddle(np.sign)(ops.tanh(x))
-
-
-WRONG["tanh: takes |dy|"] = (tanh_of_absolute, x)
-WRONG["tanh: takes the sign of dy"] = (tanh_of_sign, x)
-random_says = {name: check_with_random(*pair) for name, pair in WRONG.items()}
-for name, passes in random_says.items():
-    print(f"{name:26} with random g: {'passes' if passes else 'caught'}")
+absolute, signs = (
+    lambda x: Meddle(np.abs)(ops.tanh(x)),
+    lambda x: Meddle(np.sign)(ops.tanh(x)),
+)
+WRONG |= {"tanh: takes |dy|": (absolute, x), "tanh: takes the sign of dy": (signs, x)}
+random_says = {name: passes(f, x, random_signed) for name, (f, x) in WRONG.items()}
+for name, passed in random_says.items():
+    print(f"{name:26} with random g: {'passes' if passed else 'caught'}")
 
 # %% tags=["check"]
-assert not any(random_says.values()) and check_with_random(ops.softmax, x)
-assert check_with_positive(tanh_of_absolute, x) and not check_with_signs(tanh_of_absolute, x)
-assert check_with_signs(tanh_of_sign, x) and not check_with_positive(tanh_of_sign, x)
+assert not any(random_says.values()) and passes(ops.softmax, x, random_signed)
+assert passes(absolute, x, positive) and not passes(absolute, x, only_signs)
+assert passes(signs, x, only_signs) and not passes(signs, x, positive)
 
 # %% [markdown]
 # ## The second lie: the smallest step is not the best
@@ -290,29 +265,24 @@ assert 1e12 + 1e-5 == 1e12
 
 
 # %%
-def check_in_float32(f, x):
-    x = x.astype(np.float32)
-    g = random_signed(output_shape(f, x)).astype(np.float32)
-    return agree(f, x, g, h=np.float32(1e-3), tolerance=1e-2)
+def passes_in_float32(f, x, tolerance=1e-2):
+    return passes(f, x.astype(np.float32), random_signed, np.float32(1e-3), tolerance)
 
 
-def slightly_large_tanh(x):
+def large_tanh(x):
     return Meddle(lambda dy: dy * dy.dtype.type(1.001))(ops.tanh(x))
 
 
-WRONG["tanh: times 1.001"] = (slightly_large_tanh, x)
-x32 = x.astype(np.float32)
-g32 = random_signed(x.shape).astype(np.float32)
-narrow = agree(ops.tanh, x32, g32, h=np.float32(1e-3), tolerance=1e-6)
+WRONG["tanh: times 1.001"] = (large_tanh, x)
+narrow = passes_in_float32(ops.tanh, x, tolerance=1e-6)
 print("a right tanh passes in float32 with tolerance 1e-6:", narrow)
-print("a right tanh passes in float32 with tolerance 1e-2:", check_in_float32(ops.tanh, x))
-print("1.001 times the gradient passes in float32:", check_in_float32(slightly_large_tanh, x))
-print("1.001 times the gradient passes in float64:", check_with_random(slightly_large_tanh, x))
+print("a right tanh passes in float32 with tolerance 1e-2:", passes_in_float32(ops.tanh, x))
+print("1.001 times the gradient passes in float32:", passes_in_float32(large_tanh, x))
+print("1.001 times the gradient passes in float64:", passes(large_tanh, x, random_signed))
 
 # %% tags=["check"]
-assert not narrow and check_in_float32(ops.tanh, x)
-assert check_in_float32(slightly_large_tanh, x)
-assert not check_with_random(slightly_large_tanh, x)
+assert not narrow and passes_in_float32(ops.tanh, x) and passes_in_float32(large_tanh, x)
+assert not passes(large_tanh, x, random_signed)
 
 # %% [markdown]
 # ## The fourth lie: kinks
@@ -331,20 +301,202 @@ print("       x        h      left     right   backward")
 for at in (0.0, 3e-6, 1.0):
     claimed = by_backward(ops.relu, np.array([at]), np.ones(1))[0]
     for h in (1e-5, 1e-7):
-        left, here, right = np.maximum([at - h, at, at + h], 0)
-        print(f"{at:8g} {h:8.0e} {(here - left) / h:9.3f} {(right - here) / h:9.3f} {claimed:8.1f}")
+        left, here, right = ops.relu(Tensor(np.array([at - h, at, at + h]))).numpy()
+        print(f"{at:8g} {h:8.0e} {(here - left) / h:9.2f} {(right - here) / h:9.2f} {claimed:10.1f}")
 
 
-def relu_with_slope_2_at_0(x):
-    return ops.relu(Meddle(lambda dy: dy + 2 * (x.data == 0))(x))
+# %%
+class RectifySteeply(Op):
+    def forward(self, x):
+        return np.maximum(x, 0)
+
+    def backward(self, dy):
+        return dy * np.heaviside(self.inputs[0].data, 2.0)  # 2 where x is 0
 
 
-at_kinks = np.array([-1.0, 0.0, 3e-6, 2.0])
+class TakeLargestTwice(Op):
+    def forward(self, x):
+        return x.max(axis=1, keepdims=True)
+
+    def backward(self, dy):
+        return dy * (self.inputs[0].data == self.output.data)  # each of several winners gets all
+
+
+def steep_relu(x):
+    return RectifySteeply()(x)
+
+
+def generous_max(x):
+    return TakeLargestTwice()(x)
+
+
+at_kinks, with_ties = np.array([-1.0, 0.0, 3e-6, 2.0]), np.array([[1.0, 1.0, 0.0]])
+at_0 = passes(ops.relu, at_kinks, random_signed)
 half = by_differences(ops.relu, np.zeros(1), np.ones(1), 1e-5)[0]
-blind = check_with_random(ops.relu, at_kinks)
-report = gradcheck(ops.relu, at_kinks)
-print(f"differences say {half:g} at 0; a simple check passes relu: {blind}")
-print("gradcheck passes relu:", report.ok, report.verdicts)
-report = gradcheck(relu_with_slope_2_at_0, at_kinks, raise_on_fail=False)
-print("gradcheck passes a slope of 2 at 0:", report.ok, report.verdicts)
-print(gradcheck(ops.relu, at_kinks, kinks="fail", raise_on_fail=False).summary if 0 else "")
+print(f"differences say {half:g} at 0; relu passes my check: {at_0}")
+right = gradcheck(ops.relu, at_kinks)
+print("gradcheck, relu:            ", right.verdicts)
+steep = gradcheck(steep_relu, at_kinks, raise_on_fail=False)
+print("gradcheck, slope of 2 at 0: ", steep.verdicts)
+generous = gradcheck(generous_max, with_ties, raise_on_fail=False)
+print("gradcheck, two winners of 1:", generous.verdicts, generous.structural["conservation"])
+
+# %% [markdown]
+# The last one is clever: 1 lies between the slopes of each winner, so no element is wrong. But to
+# raise all of x by 1 raises the maximum by 1, so the gradient must add up to 1 times g, not 2. Such
+# tests need no single elements. `gradcheck` makes seven, among them: does the gradient double when g
+# does, are inputs left alone, is it the same in every run?
+
+# %% tags=["check"]
+assert half == 0.5 and by_backward(ops.relu, np.zeros(1), np.ones(1)) == 0
+assert not at_0
+assert right.ok and right.verdicts == {"pass": 2, "kink_ok": 2, "kink_wrong": 0, "fail": 0}
+assert not steep.ok and steep.verdicts["kink_wrong"] == 1
+assert not generous.ok and generous.verdicts["kink_wrong"] == generous.verdicts["fail"] == 0
+assert generous.structural["conservation"] and len(generous.structural) == 7
+assert gradcheck(lambda x: ops.max(x, axis=1), with_ties)
+
+# %% [markdown]
+# ## The fifth lie: nothing was checked
+#
+# If a function does not depend on x, every check passes, and has shown nothing; `gradcheck` says so.
+# If it draws new random numbers in each run, differences measure the noise; `gradcheck` refuses.
+
+# %%
+nothing = gradcheck(lambda x: x * 0.0, x)
+print(nothing)
+noisy = gradcheck(lambda x: x * rng.normal(size=x.shape), x, raise_on_fail=False)
+print(noisy)
+
+# %% tags=["check"]
+assert nothing.ok and nothing.vacuous == ["x"] and "proved nothing about x" in str(nothing)
+assert not noisy.ok and noisy.nondeterministic
+
+# %% [markdown]
+# ## All checks and all mistakes
+#
+# Blue is right: a mistake is caught, or a right op is let through. Only the last column is all blue.
+
+# %%
+WRONG |= {
+    "tanh: upstream ignored": (lambda x: Meddle(np.ones_like)(ops.tanh(x)), x),
+    "relu: slope 2 at 0": (steep_relu, at_kinks),
+    "max: two winners get all": (generous_max, with_ties),
+}
+RIGHT = {
+    "softmax (right)": (ops.softmax, x),
+    "conv2d (right)": (conv2d, image),
+    "relu at 0 (right)": (ops.relu, at_kinks),
+    "max of equals (right)": (lambda x: ops.max(x, axis=1), with_ties),
+}
+CHECKS = {
+    "g = 1": lambda f, x: passes(f, x, np.ones),
+    "g > 0": lambda f, x: passes(f, x, positive),
+    "g = 1 or -1": lambda f, x: passes(f, x, only_signs),
+    "float32": passes_in_float32,
+    "random g": lambda f, x: passes(f, x, random_signed),
+    "gradcheck": lambda f, x: gradcheck(f, x, raise_on_fail=False).ok,
+}
+wrong_rows, right_rows = (
+    np.array([[check(f, x) for check in CHECKS.values()] for f, x in some.values()])
+    for some in (WRONG, RIGHT)
+)
+good = np.vstack([~wrong_rows, right_rows])
+
+
+def draw_table():
+    figure = Figure(figsize=(8.5, 5), dpi=100, layout="constrained", facecolor="white")
+    axes = figure.subplots()
+    for (row, column), fine in np.ndenumerate(good):
+        words = ("✗ missed", "✓ caught") if row < len(WRONG) else ("✗ accused", "✓ passes")
+        color = BLUE if fine else VERMILION
+        axes.text(column, row, words[fine], color=color, ha="center", va="center")
+    axes.axhline(len(WRONG) - 0.5, color=GREY, linewidth=1)
+    axes.set(xlim=(-0.6, len(CHECKS) - 0.4), ylim=(len(good) - 0.4, -0.6))
+    axes.set_yticks(range(len(good)), [*WRONG, *RIGHT])
+    axes.set_xticks(range(len(CHECKS)), CHECKS)
+    axes.tick_params(length=0, labelcolor=INK, labeltop=True, labelbottom=False)
+    axes.spines[:].set_visible(False)
+    return Picture(figure, FOLDER / "mistakes_and_checks.png")
+
+
+picture = draw_table()
+for name, count in zip(CHECKS, (~good).sum(axis=0), strict=True):
+    print(f"{name:12} is mistaken about {count:2} of {len(good)}")
+picture
+
+# %% tags=["check"]
+assert good[:, -1].all() and not good[:, :-1].all(axis=0).any()
+
+# %% [markdown]
+# ## Read a report
+#
+# `subtract_mean` takes the mean of each column away. All of x moves the mean, so a term is missing
+# in its backward: dx = dy - mean of dy. The report says where it is wrong, that it is no kink, what
+# the mistake looks like, and in which lines of which file it stands. `to_html` draws the gradients.
+
+
+# %%
+class SubtractMean(Op):
+    def forward(self, x):
+        return x - x.mean(axis=0)
+
+    def backward(self, dy):
+        return dy
+
+
+report = gradcheck(lambda x: SubtractMean()(x), x, raise_on_fail=False)
+print(report)
+report.to_html(FOLDER / "report.html")
+print()
+for name, (f, at) in WRONG.items():
+    print(f"{name:26} -> {gradcheck(f, at, raise_on_fail=False).hints[0]}")
+
+# %% tags=["check"]
+assert report.cause == "term missing" and "(no kink)" in str(report)
+assert "mean or a sum over it" in report.hints[0] and "SubtractMean.backward" in report.source
+assert not gradcheck(*WRONG["conv2d: upstream reversed"], raise_on_fail=False).ones_would_see
+assert (FOLDER / "report.html").stat().st_size < 300_000
+
+# %% [markdown]
+# ## Your own op, and one line that checks it
+#
+# An op is a class with two methods: `forward` gets arrays and computes numbers, `backward` gets a
+# tensor and returns one gradient per input. If it is written with ops, it has a gradient in its
+# turn, and `order=2` checks that too. `assert_grads` is made for tests: it prints the report.
+
+
+# %%
+class Hypotenuse(Op):
+    """y = sqrt(a^2 + b^2);   da = dy * a / y,   db = dy * b / y."""
+
+    def forward(self, a, b):
+        return np.hypot(a, b)
+
+    def backward(self, dy):
+        a, b = self.inputs
+        return dy * a / self.output, dy * b / self.output
+
+
+def hypotenuse(a, b):
+    return Hypotenuse()(a, b)
+
+
+a, b = rng.normal(size=(2, 5))
+assert_grads(hypotenuse, a, b, order=2)
+print("the gradients of hypotenuse are right, and so are theirs")
+
+# %% [markdown]
+# ## Exercise: write a check that is never mistaken
+#
+# `my_gradcheck(f, x)` returns whether the gradient of f is right at x. The judge makes mistakes by
+# chance: a right function, and behind or before it something that spoils what flows back. It also
+# shows you right functions, some at kinks. Use what you have learnt, but not `gradcheck` itself.
+
+
+# %%
+def my_gradcheck(f, x):
+    # your check goes here
+    return passes(f, x, np.ones)
+
+
