@@ -33,7 +33,9 @@ from minicnn.visualize import BLUE, GREY, INK, PALE, VERMILION, Picture
 FAST = os.environ.get("MINICNN_FAST") == "1"  # the tests of minicnn set this: fewer mistakes
 FOLDER = Path("lesson-4")  # for the pictures and the report
 FOLDER.mkdir(exist_ok=True)
-numba.set_num_threads(1)  # thousands of tiny convolutions: to share them takes longer than to do them
+numba.set_num_threads(
+    1
+)  # thousands of tiny convolutions: to share them takes longer than to do them
 rng = np.random.default_rng(4)
 
 # %% [markdown]
@@ -302,7 +304,9 @@ for at in (0.0, 3e-6, 1.0):
     claimed = by_backward(ops.relu, np.array([at]), np.ones(1))[0]
     for h in (1e-5, 1e-7):
         left, here, right = ops.relu(Tensor(np.array([at - h, at, at + h]))).numpy()
-        print(f"{at:8g} {h:8.0e} {(here - left) / h:9.2f} {(right - here) / h:9.2f} {claimed:10.1f}")
+        print(
+            f"{at:8g} {h:8.0e} {(here - left) / h:9.2f} {(right - here) / h:9.2f} {claimed:10.1f}"
+        )
 
 
 # %%
@@ -410,7 +414,7 @@ def draw_table():
     for (row, column), fine in np.ndenumerate(good):
         words = ("✗ missed", "✓ caught") if row < len(WRONG) else ("✗ accused", "✓ passes")
         color = BLUE if fine else VERMILION
-        axes.text(column, row, words[fine], color=color, ha="center", va="center")
+        axes.text(column, row, words[int(fine)], color=color, ha="center", va="center")
     axes.axhline(len(WRONG) - 0.5, color=GREY, linewidth=1)
     axes.set(xlim=(-0.6, len(CHECKS) - 0.4), ylim=(len(good) - 0.4, -0.6))
     axes.set_yticks(range(len(good)), [*WRONG, *RIGHT])
@@ -500,3 +504,107 @@ def my_gradcheck(f, x):
     return passes(f, x, np.ones)
 
 
+SMOOTH = {
+    "tanh": (ops.tanh, (3, 4)),
+    "softmax": (ops.softmax, (3, 4)),
+    "mean": (lambda x: ops.mean(x, axis=0), (3, 4)),
+    "matmul": (lambda x: ops.matmul(x, Tensor(weight.reshape(4, 2))), (3, 4)),
+    "conv2d": (conv2d, (1, 3, 4, 1)),
+}
+SPOILERS = {  # each makes an array of the same shape
+    "times a number": lambda a, rng: a * rng.choice([-1, 0, 0.5, 0.999, 1.001, 2]),
+    "in another order": lambda a, rng: rng.permutation(a.ravel()).reshape(a.shape),
+    "some left out": lambda a, rng: a * (rng.random(a.shape) < rng.uniform(0.3, 0.9)),
+    "all made equal": lambda a, rng: np.full_like(a, a.mean()),
+    "mean taken away": lambda a, rng: a - a.mean(rng.integers(a.ndim), keepdims=True),
+    "made absolute": lambda a, rng: np.abs(a),
+    "made 1 or -1": lambda a, rng: np.sign(a),
+    "something added": lambda a, rng: a + rng.normal() / 10,
+}
+
+
+def spoiled(seed):
+    """Make a wrong function by chance: its name, the function, and a point where it is wrong."""
+    rng = np.random.default_rng(seed)
+    name, spoiler = rng.choice(list(SMOOTH)), rng.choice(list(SPOILERS))
+    place, (right, shape) = rng.choice(["before", "behind"]), SMOOTH[name]
+
+    def meddle(x):  # the same in each call
+        return Meddle(lambda dy: SPOILERS[spoiler](dy, np.random.default_rng(seed)))(x)
+
+    def wrong(x):
+        return right(meddle(x)) if place == "before" else meddle(right(x))
+
+    x = rng.normal(size=shape)
+    g = random_signed(right(Tensor(x)).shape, seed)
+    dx = by_backward(right, x, g)
+    harmless = np.allclose(by_backward(wrong, x, g), dx, rtol=0, atol=1e-4 * np.abs(dx).max())
+    return spoiled(seed + 1_000_000) if harmless else (f"{spoiler}, {place} {name}", wrong, x)
+
+
+def judge(check, seed, count):
+    """Which mistakes a check misses, and which right functions it accuses."""
+    cases = [*map(spoiled, range(1_000 * seed, 1_000 * seed + count))]
+    cases.append(("slope 2 at 0, relu", *WRONG["relu: slope 2 at 0"]))
+    missed = [name for name, f, x in cases if check(f, x)]
+    right = RIGHT | {name: (f, rng.normal(size=shape)) for name, (f, shape) in SMOOTH.items()}
+    accused = [name for name, (f, x) in right.items() if not check(f, x)]
+    print(f"caught {len(cases) - len(missed)} of {len(cases)}, accused {len(accused)} right ones")
+    return missed, accused
+
+
+MISTAKES = 10 if FAST else 40
+missed, accused = judge(my_gradcheck, seed=0, count=MISTAKES)
+for name in missed[:5]:
+    print("  missed:", name)
+for name in accused:
+    print("  accused:", name)
+print("Passed: never mistaken." if not missed and not accused else "Not there yet: go on.")
+
+# %% tags=["check"]
+assert judge(CHECKS["gradcheck"], seed=0, count=MISTAKES) == ([], [])
+assert "relu at 0 (right)" in judge(CHECKS["random g"], seed=0, count=MISTAKES)[1]
+
+# %% [markdown]
+# ## Break it
+#
+# The commonest mistake in an op of two inputs: the gradients are returned in the wrong order. The
+# shapes are the same, so nothing crashes, and training goes on a little worse than it should.
+
+
+# %%
+class SwappedHypotenuse(Hypotenuse):
+    def backward(self, dy):
+        da, db = super().backward(dy)
+        return db, da
+
+
+try:
+    assert_grads(lambda a, b: SwappedHypotenuse()(a, b), a, b)
+except AssertionError as error:
+    message = str(error)
+    print(message)
+
+# %% tags=["check"]
+assert "gradcheck: a gradient is wrong." in message
+assert "looks like: it is the gradient for b (the two are swapped)" in message
+
+# %% [markdown]
+# ## Summary
+#
+# 1. `y.sum().backward()` weights all outputs alike, and so hides half of the mistakes. Weight them
+#    at random, with both signs and several sizes.
+# 2. Check in float64, with a step near 1e-5: a smaller one has more rounding than a larger one bends.
+# 3. At a kink every slope between left and right is a gradient. Shrink the step to see which it is.
+# 4. A check that passes may have checked nothing: constant functions and random ones say so.
+# 5. It only proves that backward fits forward. A wrong forward with its own gradient passes.
+#
+# ## What to read next
+#
+# - `minicnn/gradcheck/kinks.py`: the rule for kinks. `structure.py` beside it: the other tests.
+# - `minicnn/gradcheck/diagnosis.py`: how the report guesses what a mistake looks like.
+# - `tests/planted_gradients.py`: mistakes planted into every op of minicnn, and what is found.
+# - `minicnn.gradcheck_all`: every op and kernel, in a table.
+
+# %% tags=["check"]
+assert gradcheck(lambda x: ops.tanh(x) + 1, x)  # whoever calls this tanh is not contradicted
