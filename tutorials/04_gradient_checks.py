@@ -1,8 +1,8 @@
-# ruff: noqa: D, B018 - the text of a lesson explains, and a line that only names a thing shows it
+# ruff: noqa: D100, D101, D103, B018 - the text explains, and naming a thing shows it
 # %% [markdown]
 # # Lesson 4: gradient checks, and how they lie
 #
-# **Goal:** design a gradient check that finds every mistake and accuses nobody, and read its report.
+# **Goal:** design a gradient check that finds every mistake and accuses nobody; read its report.
 #
 # A gradient can be compared with finite differences: move one number a little, and see how much the
 # output changes. That sounds like proof. This lesson shows five ways in which it lies, and mends
@@ -26,7 +26,7 @@ import numba
 import numpy as np
 from matplotlib.figure import Figure
 
-from minicnn import GradReport, Op, Tensor, grad, gradcheck, ops
+from minicnn import Op, Tensor, grad, gradcheck, ops
 from minicnn.testing import assert_grads
 from minicnn.visualize import BLUE, GREY, INK, PALE, VERMILION, Picture
 
@@ -45,7 +45,7 @@ rng = np.random.default_rng(4)
 #
 #     dx[k] = sum over o of g[o] * dy[o]/dx[k]
 #
-# g is called the upstream gradient, because it is what a backward is given. The same by differences:
+# g is the upstream gradient: what a backward is given. The same by differences:
 #
 #     n[k]  = sum over o of g[o] * (y[o](x + h e[k]) - y[o](x - h e[k])) / (2 h)
 #
@@ -84,7 +84,7 @@ print("a right tanh passes with ones:", passes(ops.tanh, x, np.ones))
 assert ones_are_meant and passes(ops.tanh, x, np.ones)
 
 # %% [markdown]
-# ## The first lie: ones hide half of the mistakes
+# ## The first lie: ones hide mistakes
 #
 # Here are three wrong ops. **Question 1:** all of them pass.
 #
@@ -241,8 +241,8 @@ picture
 # %% [markdown]
 # **Question 2:** 1e-5. There the error is about 1e-11; at 1e-10 it is ten thousand times larger.
 #
-# A step must also be felt: 1e12 + 1e-5 is 1e12, because a float64 has 16 digits. So `gradcheck`, the
-# check of minicnn, steps by h * max(1, |x|).
+# A step must also be felt: 1e12 + 1e-5 is 1e12, because a float64 has 16 digits. So `gradcheck`,
+# the check of minicnn, steps by h * max(1, |x|).
 
 # %% tags=["check"]
 assert 1e-6 <= best_64 <= 1e-4 and two_sided.min() < 1e-10
@@ -348,8 +348,8 @@ print("gradcheck, two winners of 1:", generous.verdicts, generous.structural["co
 # %% [markdown]
 # The last one is clever: 1 lies between the slopes of each winner, so no element is wrong. But to
 # raise all of x by 1 raises the maximum by 1, so the gradient must add up to 1 times g, not 2. Such
-# tests need no single elements. `gradcheck` makes seven, among them: does the gradient double when g
-# does, are inputs left alone, is it the same in every run?
+# tests need no single elements. `gradcheck` makes seven, among them: does the gradient double when
+# g does, are inputs left alone, is it the same in every run?
 
 # %% tags=["check"]
 assert half == 0.5 and by_backward(ops.relu, np.zeros(1), np.ones(1)) == 0
@@ -363,8 +363,8 @@ assert gradcheck(lambda x: ops.max(x, axis=1), with_ties)
 # %% [markdown]
 # ## The fifth lie: nothing was checked
 #
-# If a function does not depend on x, every check passes, and has shown nothing; `gradcheck` says so.
-# If it draws new random numbers in each run, differences measure the noise; `gradcheck` refuses.
+# If a function does not depend on x, every check passes, and has shown nothing; `gradcheck` says
+# so. If it draws new random numbers in each run, differences measure the noise; `gradcheck` refuses.
 
 # %%
 nothing = gradcheck(lambda x: x * 0.0, x)
@@ -379,7 +379,8 @@ assert not noisy.ok and noisy.nondeterministic
 # %% [markdown]
 # ## All checks and all mistakes
 #
-# Blue is right: a mistake is caught, or a right op is let through. Only the last column is all blue.
+# Blue is right: a mistake is caught, or a right op is let through. Only the last column is all
+# blue.
 
 # %%
 WRONG |= {
@@ -587,14 +588,14 @@ except AssertionError as error:
 
 # %% tags=["check"]
 assert "gradcheck: a gradient is wrong." in message
-assert "looks like: it is the gradient for b (the two are swapped)" in message
+assert "looks like: it is the gradient for input 1 (the two are swapped)" in message
 
 # %% [markdown]
 # ## Summary
 #
-# 1. `y.sum().backward()` weights all outputs alike, and so hides half of the mistakes. Weight them
-#    at random, with both signs and several sizes.
-# 2. Check in float64, with a step near 1e-5: a smaller one has more rounding than a larger one bends.
+# 1. `y.sum().backward()` weights all outputs alike, and so hides many mistakes. Weight them at
+#    random, with both signs and several sizes.
+# 2. Check in float64, with a step near 1e-5: below it rounding grows, above it the curve bends.
 # 3. At a kink every slope between left and right is a gradient. Shrink the step to see which it is.
 # 4. A check that passes may have checked nothing: constant functions and random ones say so.
 # 5. It only proves that backward fits forward. A wrong forward with its own gradient passes.

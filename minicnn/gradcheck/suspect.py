@@ -89,7 +89,7 @@ class Sampled(Suspect):
 
 
 def close(a: Array, b: Array) -> bool:
-    """Whether two gradients are the same, as far as finite differences tell; infinite ones never."""
+    """Whether two gradients are the same, as far as differences tell; infinite ones never are."""
     if a.shape != b.shape:
         return False
     scale = max(float(np.abs(a).max(initial=0)), float(np.abs(b).max(initial=0)))
