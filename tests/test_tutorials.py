@@ -63,6 +63,42 @@ def test_lesson_0_draws_saves_and_breaks(tmp_path):
     assert "One input only? Add the batch axis: x[None]." in done.stdout
 
 
+def test_lesson_4_shows_which_checks_lie(tmp_path):
+    done = run_lesson(ROOT / "tutorials/04_gradient_checks.py", tmp_path, fast=True)
+    folder = tmp_path / "lesson-4"
+    assert {path.name for path in folder.iterdir()} == {
+        "error_against_h.png",
+        "mistakes_and_checks.png",
+        "report.html",
+    }
+    assert all(path.stat().st_size <= 150_000 for path in folder.iterdir())
+    said = done.stdout
+    for mistake in ("softmax: gradient 0", "transpose: not put back", "conv2d: upstream reversed"):
+        assert re.search(f"{mistake} +with ones: passes", said)
+        assert re.search(f"{mistake} +with random g: caught", said)
+    assert "best step in float64: 1e-05" in said
+    assert "1.001 times the gradient passes in float32: True" in said
+    assert "1.001 times the gradient passes in float64: False" in said
+    assert "differences say 0.5 at 0; relu passes my check: False" in said
+    assert "this check proved nothing about x" in said
+    assert re.search("g = 1 +is mistaken about  8 of 13", said)
+    assert re.search("gradcheck +is mistaken about  0 of 13", said)
+    assert "the gradients of hypotenuse are right, and so are theirs" in said
+    assert "it is the gradient for input 1 (the two are swapped)" in said
+
+
+def test_the_exercise_of_lesson_4_is_unsolved_and_can_be_solved(tmp_path):
+    lesson = (ROOT / "tutorials/04_gradient_checks.py").read_text()
+    stub = "    return passes(f, x, np.ones)\n"
+    assert lesson.count(stub) == 1
+    solved = tmp_path / "solved.py"
+    solved.write_text(lesson.replace(stub, "    return gradcheck(f, x, raise_on_fail=False).ok\n"))
+    assert "Passed: never mistaken." in run_lesson(solved, tmp_path, fast=True).stdout
+    solved.write_text(lesson.replace(stub, "    return passes(f, x, random_signed)\n"))
+    said = run_lesson(solved, tmp_path, fast=True).stdout  # it knows no kinks
+    assert "accused: relu at 0 (right)" in said and "Not there yet: go on." in said
+
+
 @pytest.fixture
 def _a_small_cifar10(monkeypatch):
     (x, y), test = shapes10.load_data(n_train=128, n_test=64)
