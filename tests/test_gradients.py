@@ -1,6 +1,7 @@
 """Every op to the second order, with random upstream gradients; and the check itself is checked."""
 
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -36,6 +37,17 @@ def test_gradient(name, device):
     check(name, device)
     for now, then in zip(CASES[name][1:], before, strict=True):
         np.testing.assert_array_equal(now, then)
+
+
+THIRD = [
+    name for name in CASES if re.match(r"conv|max_pool2d|average_pool2d|batch_norm|.*entropy", name)
+]
+
+
+@pytest.mark.parametrize("name", THIRD)
+def test_gradients_of_the_third_order(name):
+    function, *arrays = CASES[name]
+    check_gradient(lambda *xs: ops.square(function(*xs)), *arrays, order=3)
 
 
 @pytest.mark.parametrize("name", CASES)
