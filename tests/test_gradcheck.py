@@ -39,7 +39,7 @@ def test_a_mistake_in_a_convolution_is_caught_and_explained(mistake):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(100))
 def test_nothing_is_missed_and_nobody_accused(seed):
-    """Of the pairs of an op and a mistake each seed meets others, 1 of 200; planting has them all."""
+    """Each seed meets other pairs of an op and a mistake, 1 of 200; planting.main has them all."""
     assert [o for o in planting.outcomes(seed, sparse=200) if not o.caught] == []
     assert [name for name, _ in planting.false_alarms(seed, sparse=10)] == []
 
