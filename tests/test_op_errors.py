@@ -264,6 +264,16 @@ MESSAGES = {
         IndexError,
         r"gather_pixels: columns names number 4, but x has only 4, counted from 0\.",
     ),
+    "warp, integers": (
+        lambda: ops.warp(Tensor(np.zeros((1, 3, 3, 1), int)), np.zeros((1, 6))),
+        TypeError,
+        r"warp: .*int64",
+    ),
+    "max_pool2d, a window larger than the images": (
+        lambda: ops.max_pool2d(zeros(1, 2, 4, 1), (3, 2)),
+        ValueError,
+        r"a window of 3 x 2 does not fit into an image of 2 x 4\. Use padding='same'",
+    ),
     "warp, no images": (
         lambda: ops.warp(zeros(2, 3), np.zeros((2, 6))),
         ValueError,

@@ -516,3 +516,7 @@ def test_conv2d_of_images_that_need_no_gradient_computes_none(monkeypatch):
 
 def test_tensors_can_be_looped_over():
     assert [row.data.tolist() for row in SQUARE] == [[1, 2], [3, 4]]
+
+
+def test_nothing_can_be_reshaped_to_nothing():
+    assert ops.reshape(Tensor(np.zeros((0, 3))), (0, -1)).shape == (0, 0)
