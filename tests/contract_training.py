@@ -1,9 +1,16 @@
 """The training part of what Keras users rely on, as tables: each entry with its arguments.
 
 test_contract_training.py runs every line of them beside Keras.
+
+    python tests/contract_training.py        does that, and prints how many entries agree
 """
 
 from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
 
 EMA = {"use_ema": True, "ema_momentum": 0.8}
 
@@ -266,3 +273,34 @@ WITH_A_FILE = {
     "ModelCheckpoint": "{epoch:02d}-{loss:.1f}.weights.h5",
     "BackupAndRestore": "backup",
 }
+
+
+class _Count:
+    """How many tests have passed; a plugin of pytest."""
+
+    passed = 0
+
+    def pytest_runtest_logreport(self, report):
+        self.passed += report.when == "call" and report.passed
+
+
+def main() -> int:
+    """Run the tests that go through the tables, and say whether all entries agree."""
+    count = _Count()
+    code = pytest.main(["-q", str(Path(__file__).with_name("test_contract_training.py"))], [count])
+    tables = {
+        "optimizers": OPTIMIZERS,
+        "schedules": SCHEDULES,
+        "losses": LOSSES,
+        "metrics": METRICS,
+        "callbacks": CALLBACKS,
+    }
+    entries = ", ".join(f"{len(table)} {name}" for name, table in tables.items())
+    total = sum(map(len, tables.values()))
+    agree = code == 0 and count.passed > total
+    print(f"{entries}: {f'all {total} entries agree' if agree else 'see above what differs'}")
+    return int(not agree)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

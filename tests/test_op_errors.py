@@ -324,6 +324,11 @@ MESSAGES = {
         TypeError,
         r"layer_norm: gamma is float32, but x is float64\. Convert one\.",
     ),
+    "group_norm, no channels": (
+        lambda: ops.group_norm(zeros(2), zeros(0), zeros(0), 1),
+        ValueError,
+        r"group_norm: the 0 channels of x, .* cannot be divided into 1 equal groups\.",
+    ),
     "group_norm, groups": (
         lambda: ops.group_norm(zeros(2, 3), zeros(3), zeros(3), 2),
         ValueError,
