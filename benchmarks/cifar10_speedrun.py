@@ -150,8 +150,8 @@ def answers(model, x):
     return total
 
 
-def main(arguments=None):
-    """Train, test, and print accuracy and time."""
+def options(arguments):
+    """What the command line asks for, and what is usual where it says nothing."""
     parser = argparse.ArgumentParser(
         description=inspect.getdoc(sys.modules[__name__]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -169,6 +169,12 @@ def main(arguments=None):
     for name, value in zip(("epochs", "images", "batch_size", "rate"), usual, strict=True):
         if getattr(settings, name) is None:
             setattr(settings, name, value)
+    return settings
+
+
+def main(arguments=None):
+    """Train, test, and print accuracy and time."""
+    settings = options(arguments)
     minicnn.set_device(settings.device)
     minicnn.set_dtype_policy(settings.policy)
     utils.set_random_seed(settings.seed)

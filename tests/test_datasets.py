@@ -27,17 +27,8 @@ def small():
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    """An empty home folder and an empty working folder."""
-    for name in ("MINICNN_HOME", "KERAS_HOME", "MINICNN_CIFAR10_URL"):
-        monkeypatch.delenv(name, raising=False)
-    home, work = tmp_path / "home", tmp_path / "work"
-    home.mkdir()
-    work.mkdir()
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("USERPROFILE", str(home))
-    monkeypatch.chdir(work)
-    return home
+def home(empty_home):
+    return empty_home
 
 
 def own_folder(home: Path) -> Path:

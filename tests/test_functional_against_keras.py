@@ -11,15 +11,11 @@ import minicnn
 from minicnn import models
 from minicnn.layers.names import reset_names
 
-torch = pytest.importorskip("torch", reason="PyTorch, on which Keras runs here, is not installed")
+pytest.importorskip("torch", reason="PyTorch, on which Keras runs here, is not installed")
 os.environ.setdefault("KERAS_BACKEND", "torch")
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # what Keras imports warns of itself
     keras = pytest.importorskip("keras", reason="Keras is not installed")
-
-# oneDNN in PyTorch 2.13 computes, on some CPUs, wrong gradients for a 1x1 convolution with
-# strides: those of the weights, if x lies in memory as NHWC. PyTorch without it is right.
-torch.backends.mkldnn.enabled = False
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy"),

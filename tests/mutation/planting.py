@@ -39,13 +39,15 @@ class Mutant(NamedTuple):
 
     path: Path
     line: int
+    column: int
     function: str  # in which it is
     before: str
     after: str
     source: str
 
     def __str__(self) -> str:
-        return f"{self.path.name}:{self.line} {self.function}: {self.before} -> {self.after}"
+        place = f"{self.path.name}:{self.line}:{self.column}"
+        return f"{place} {self.function}: {self.before} -> {self.after}"
 
 
 def mutants(path: Path) -> Iterator[Mutant]:
@@ -57,7 +59,7 @@ def mutants(path: Path) -> Iterator[Mutant]:
             source = _replaced(text, node, after)
             if after != before and _is_python(source):
                 short = (" ".join(part.split())[:60] for part in (before, after))
-                yield Mutant(path, node.lineno, function, *short, source)
+                yield Mutant(path, node.lineno, node.col_offset, function, *short, source)
 
 
 def _computing(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:

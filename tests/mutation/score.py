@@ -2,7 +2,7 @@
 
     python tests/mutation/score.py                        a sample of 200 of all
     python tests/mutation/score.py relu softmax --all     every one in files of these names
-    python tests/mutation/score.py --folder losses --sample 50 --seed 1
+    python tests/mutation/score.py --folder minicnn/losses --sample 50 --seed 1
 
 A mutant is a file with one mistake; see planting.py. It is caught if one of its doctests or a test
 of its folder fails, or the trial takes longer than --seconds. (Without Keras and PyTorch, the tests
