@@ -15,8 +15,7 @@ from types import FrameType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-_OURS = str(Path(__file__).parent)
-_PASSED_ON = contextlib.__file__  # runs our context managers as decorators
+_OURS = str(Path(__file__).parent), contextlib.__file__  # which runs our context managers
 _said: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()  # to which model, which codes
 
 
@@ -39,13 +38,13 @@ def was_warned(model: Any, code: str) -> bool:
 
 
 def is_ours(frame: FrameType) -> bool:
-    """Whether a frame runs code of minicnn."""
+    """Whether a frame runs code of minicnn, or what minicnn has put around it."""
     return frame.f_code.co_filename.startswith(_OURS)
 
 
 def _depth_of_the_user() -> int:
     """How many calls lie between the user's line and warn_user, counted as `warnings` does."""
     frame, depth = sys._getframe(1), 1
-    while frame.f_back is not None and (is_ours(frame) or frame.f_code.co_filename == _PASSED_ON):
+    while frame.f_back is not None and is_ours(frame):
         frame, depth = frame.f_back, depth + 1
     return depth

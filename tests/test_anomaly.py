@@ -1,11 +1,21 @@
 """detect_anomaly, and the end of a training whose loss is NaN: where did it begin?"""
 
 import inspect
+import re
 
 import numpy as np
 import pytest
 
-from minicnn import Sequential, Tensor, callbacks, detect_anomaly, layers, ops, optimizers
+from minicnn import (
+    Sequential,
+    Tensor,
+    callbacks,
+    detect_anomaly,
+    initializers,
+    layers,
+    ops,
+    optimizers,
+)
 from minicnn.anomaly import Anomaly, count_of_bad
 
 
@@ -107,6 +117,15 @@ def test_fit_ends_at_a_loss_that_is_nan_and_names_the_op_the_layer_and_the_learn
         quiet(model, *data())
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def test_in_layers_of_the_library_the_line_is_that_of_the_users_fit():
+    huge = layers.Dense(1, kernel_initializer=initializers.Constant(1e38))
+    model = Sequential([layers.Input((3,)), huge])
+    model.compile("sgd", "mse")
+    with np.errstate(all="ignore"), pytest.raises(FloatingPointError) as caught:
+        quiet(model, 1e3 * np.ones((64, 3)), np.zeros((64, 1)))
+    assert re.search(r"in layer '\w+' \(Dense\), test_anomaly.py, line \d+", str(caught.value))
 
 
 def test_fit_ends_before_a_gradient_that_is_not_finite_spoils_the_weights():
