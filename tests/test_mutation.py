@@ -1,9 +1,11 @@
 """The tool that plants mistakes into the library: what it plants, and that it can tell."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import planting
 import pytest
@@ -75,11 +77,76 @@ def test_every_folder_has_witnesses_that_exist():
 @pytest.mark.slow
 def test_the_score_counts_what_the_tests_notice():
     """Before it counts, the program makes sure that the tests pass without a mistake."""
-    words = "sgd --folder minicnn/optimizers --sample 4".split()
+    words = "shape --folder minicnn/ops --sample 5".split()
     program = [sys.executable, score.__file__, *words]
     done = subprocess.run(program, capture_output=True, text=True)
     found = re.findall(r"(\d+) planted +(\d+) caught +(\d+) compute", done.stdout)
     assert found, done.stdout + done.stderr
     planted, caught, equal = map(int, found[-1])
-    assert planted == 4 and caught + equal + done.stdout.count("survives") == 4
+    assert planted == caught + equal + done.stdout.count("survives") == 5
     assert caught >= 2
+
+
+LIBRARY = """
+import functools
+
+
+@functools.lru_cache
+def half(x):
+    return x / 2.0
+
+
+def adder(step):
+    def add(x):
+        return x + step
+    return add
+
+
+STEP = half(3)
+add = adder(1)
+
+
+def unused(x):
+    return x * 2
+"""
+WITNESS = """
+from library import STEP, add, half
+
+
+def test_half():
+    assert half(8) == 4
+
+
+def test_add():
+    assert add(1) == 2
+"""
+
+
+def test_quick_trials_and_thorough_ones_notice_mistakes(tmp_path):
+    """In functions that remember, in inner functions, and in those that no test calls."""
+    (tmp_path / "library.py").write_text(LIBRARY)
+    (tmp_path / "test_it.py").write_text(WITNESS)
+    (tmp_path / "try_it.py").write_text(
+        "from pathlib import Path\n"
+        "import planting, trial\n"
+        "if __name__ == '__main__':\n"
+        "    here = Path.cwd()\n"
+        "    mutants = list(planting.mutants(here / 'library.py'))\n"
+        "    quick = trial.Quick(here, mutants, 2)\n"
+        "    quick.run(['test_it.py'])\n"
+        "    for found in (mutants, quick.survivors, quick.unsure):\n"
+        "        print([mutant.function for mutant in found])\n"
+    )
+    path = os.pathsep.join([str(tmp_path), str(Path(score.__file__).parent)])
+    done = subprocess.run(
+        [sys.executable, "try_it.py"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert done.stdout.splitlines() == [
+        "['half', 'half', 'unused', 'unused', 'unused', 'add']",
+        "[]",
+        "['unused', 'unused', 'unused']",
+    ], done.stdout + done.stderr

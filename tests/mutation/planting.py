@@ -38,16 +38,34 @@ class Mutant(NamedTuple):
     """A source file with one mistake in it."""
 
     path: Path
+    start: int  # the first line of the function that the mistake is in, with its decorators
+    function: str
     line: int
     column: int
-    function: str  # in which it is
     before: str
     after: str
     source: str
 
+    @property
+    def place(self) -> tuple[str, int]:
+        """Where its function begins."""
+        return str(self.path), self.start
+
+    @property
+    def is_honest(self) -> bool:
+        return self.source == self.path.read_text()
+
+    def without_mistake(self) -> Mutant:
+        return self._replace(after=self.before, source=self.path.read_text())
+
     def __str__(self) -> str:
-        place = f"{self.path.name}:{self.line}:{self.column}"
-        return f"{place} {self.function}: {self.before} -> {self.after}"
+        return f"{self.path.name}:{self.line} {self.signature}"
+
+    @property
+    def signature(self) -> str:
+        """What it is, whatever stands above it in the file."""
+        text = self.path.read_text().splitlines()[self.line - 1].strip()
+        return f"{self.function} | {text} | {self.column}: {self.before} -> {self.after}"
 
 
 def mutants(path: Path) -> Iterator[Mutant]:
@@ -55,20 +73,22 @@ def mutants(path: Path) -> Iterator[Mutant]:
     text = path.read_text()
     for function, node in _computing(ast.parse(text)):
         before = ast.get_source_segment(text, node) or ""
-        for after in dict.fromkeys(_changed(node, before, function)):
+        start = min(part.lineno for part in (function, *function.decorator_list))
+        for after in dict.fromkeys(_changed(node, before, function.name)):
             source = _replaced(text, node, after)
             if after != before and _is_python(source):
+                place = (node.lineno, node.col_offset)
                 short = (" ".join(part.split())[:60] for part in (before, after))
-                yield Mutant(path, node.lineno, node.col_offset, function, *short, source)
+                yield Mutant(path, start, function.name, *place, *short, source)
 
 
-def _computing(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
+def _computing(tree: ast.Module) -> Iterator[tuple[ast.FunctionDef, ast.AST]]:
     """The nodes of functions that compute; not types, messages and docstrings."""
     for function in ast.walk(tree):
         if isinstance(function, ast.FunctionDef):
             for statement in function.body:
                 if not _is_text(statement):
-                    yield from ((function.name, node) for node in _parts(statement))
+                    yield from ((function, node) for node in _parts(statement))
 
 
 def _is_text(statement: ast.stmt) -> bool:

@@ -1,72 +1,159 @@
-"""Runs tests against a mutant: does anybody notice?
+"""Runs tests against mutants: does anybody notice?
 
-Every trial is a process of its own, made by fork from one that has NumPy, Numba and pytest in its
-memory already. Its import system is told to take the mutant's text for the mutated file; nothing on
-disk changes. What Numba compiles of a mutated kernel goes to a folder of its own.
+The quick way: import the library and collect the tests once, note which test calls which function,
+and fork a process per mutant, which swaps the code of the function and runs the tests that call
+it until one fails. If the function was called while modules were imported, too, or by no test, what
+survives is tried again the slow way: a process that imports the mutant's text, and runs all tests.
 """
 
 from __future__ import annotations
 
 import importlib.machinery
+import itertools
+import json
 import os
-import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import h5py  # noqa: F401
-import matplotlib.pyplot  # noqa: F401
-import numba  # noqa: F401
-import numpy.testing  # noqa: F401
 import pytest
+from calls import Calls
+from forking import forked
 from planting import Mutant
+from swapping import swap
 
 ROOT = Path(__file__).parents[2]
-SILENT = ("-q", "-x", "-p", "no:cacheprovider")
+SILENT = ("-s", "-p", "no:cacheprovider", "-p", "no:terminal")
+UNSURE = 77  # the exit code of a mutant whose code no function object could take
 
 
-def survivors(
-    mutants: Iterable[Mutant], tests: Sequence[str], seconds: float, at_once: int = 2
-) -> Iterator[tuple[Mutant, bool]]:
-    """Try mutants, some at once; yields each with whether it has survived."""
-    waiting, running = iter(mutants), {}
-    while True:
-        while len(running) < at_once and (mutant := next(waiting, None)):
-            running[_begin(mutant, tests)] = mutant, time.monotonic() + seconds
-        if not running:
-            return
-        for process, (mutant, end) in list(running.items()):
-            status = _ended(process, time.monotonic() > end)
-            if status is not None:
-                del running[process]
-                yield mutant, status == 0
-        time.sleep(0.02)
+class Quick:
+    """A plugin of pytest that runs, instead of the tests, the trials of mutants of one folder."""
 
+    def __init__(self, folder: Path, mutants: Sequence[Mutant], at_once: int):
+        self.mutants, self.at_once = mutants, at_once
+        self.survivors: list[Mutant] = []
+        self.unsure: list[Mutant] = []
+        self._calls = Calls(folder)
+        self._failed = False
 
-def _begin(mutant: Mutant, tests: Sequence[str]) -> int:
-    process = os.fork()
-    if process == 0:
-        status = 1
+    def run(self, tests: Sequence[str]) -> None:
+        self._calls.listen()
+        if code := pytest.main([*SILENT, *tests], plugins=[self]):
+            raise RuntimeError(f"pytest has ended with {code!r}")
+
+    def pytest_internalerror(self, excrepr: object) -> None:
+        print(excrepr, file=sys.stderr)
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        self._calls.stop()
+        if session.testsfailed:
+            raise RuntimeError("the tests cannot be collected")
+        at_import = set(self._calls.since())
+        witnesses = self._witnesses(session.items)
+        jobs = [(m, witnesses.get(m.place, [])) for m in [*_honest(self.mutants), *self.mutants]]
+        for (mutant, called_by), status in forked(jobs, self._try, self._limit, self.at_once):
+            if mutant.is_honest:
+                _must_survive(mutant, status)
+            elif status == UNSURE or status == 0 and (mutant.place in at_import or not called_by):
+                self.unsure.append(mutant)
+            elif status == 0:
+                self.survivors.append(mutant)
+        return True
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._failed |= report.failed
+
+    def _witnesses(self, items: list[pytest.Item]) -> dict:
+        """For each function, the tests that call it and their seconds, the quickest first."""
+        with tempfile.NamedTemporaryFile() as file:
+            path = Path(file.name)
+            trial = forked([items], lambda every: self._measure(every, path), lambda _: 3600, 1)
+            ((_, status),) = trial
+            if status:
+                raise RuntimeError("a test fails without a mistake, too: it would show nothing")
+            noted = json.loads(path.read_text())
+        found: dict = {}
+        for index, seconds, called in sorted(noted, key=lambda note: note[1]):
+            for file_name, line in called:
+                found.setdefault((file_name, line), []).append((items[index], seconds))
+        return found
+
+    def _measure(self, items: list[pytest.Item], path: Path) -> int:
+        """Run every test once; what it calls and how long it takes goes to a file."""
+        notes = []
+        for index, (item, following) in enumerate(_with_following(items)):
+            start = time.perf_counter()
+            self._calls.listen()
+            failed = self._fails(item, following)
+            self._calls.stop()
+            if failed:
+                os.write(2, f"{item.nodeid} fails without a mistake\n".encode())
+                return 1
+            notes.append((index, time.perf_counter() - start, self._calls.since()))
+        path.write_text(json.dumps(notes))
+        return 0
+
+    def _try(self, job: tuple[Mutant, list[tuple[pytest.Item, float]]]) -> int:
+        mutant, witnesses = job
+        _be_silent()
         try:
-            os.setsid()  # so that it can be ended with all that it starts
-            status = _run(mutant, tests)
-        finally:
-            os._exit(status)
-    return process
+            swap(mutant)
+        except ValueError:
+            return UNSURE
+        tests = _with_following([item for item, _ in witnesses])
+        return int(any(self._fails(item, following) for item, following in tests))
+
+    def _limit(self, job: tuple[Mutant, list[tuple[pytest.Item, float]]]) -> float:
+        """A mutant may loop for ever: seconds after which it has been noticed."""
+        return 20 + 10 * sum(seconds for _, seconds in job[1])
+
+    def _fails(self, item: pytest.Item, following: pytest.Item | None) -> bool:
+        """Run a test; what it shares with the following one stays."""
+        self._failed = False
+        item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+        return self._failed
 
 
-def _run(mutant: Mutant, tests: Sequence[str]) -> int:
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
-    os.chdir(ROOT)
+def _with_following(items: list[pytest.Item]) -> Iterator[tuple[pytest.Item, pytest.Item | None]]:
+    return itertools.zip_longest(items, items[1:])
+
+
+def from_scratch(
+    mutants: Sequence[Mutant], tests: Sequence[str], seconds: float, at_once: int
+) -> list[Mutant]:
+    """The mutants that survive all tests, which import them."""
+    found = []
+    jobs = [*_honest(mutants)[:1], *mutants]
+    for mutant, status in forked(
+        jobs, lambda job: _import_and_run(job, tests), lambda _: seconds, at_once
+    ):
+        if mutant.is_honest:
+            _must_survive(mutant, status)
+        elif status == 0:
+            found.append(mutant)
+    return found
+
+
+def _honest(mutants: Sequence[Mutant]) -> list[Mutant]:
+    """One mutant of every file that is none: tests that fail with it would show nothing."""
+    return [mutant.without_mistake() for mutant in {m.path: m for m in mutants}.values()]
+
+
+def _must_survive(mutant: Mutant, status: int) -> None:
+    if status:
+        raise RuntimeError(f"tests of {mutant.path} fail without a mistake, too")
+
+
+def _import_and_run(mutant: Mutant, tests: Sequence[str]) -> int:
+    _be_silent()
     with tempfile.TemporaryDirectory() as folder:
         if mutant.path.parent.name == "kernels":
-            os.environ["MINICNN_HOME"] = folder
+            os.environ["MINICNN_HOME"] = folder  # where Numba keeps what it compiles
         _plant(mutant)
-        return int(pytest.main([*SILENT, str(mutant.path), *tests]))
+        return int(pytest.main([*SILENT, "-x", str(mutant.path), *tests]))
 
 
 def _plant(mutant: Mutant) -> None:
@@ -82,11 +169,7 @@ def _plant(mutant: Mutant) -> None:
     importlib.machinery.SourceFileLoader.get_code = get_code  # type: ignore[method-assign,assignment]
 
 
-def _ended(process: int, is_late: bool) -> int | None:
-    """The exit code of a process, if it has ended; a late one is ended, and has failed."""
-    if is_late:
-        os.killpg(process, signal.SIGKILL)
-    done, status = os.waitpid(process, 0 if is_late else os.WNOHANG)
-    if not done:
-        return None
-    return 1 if is_late else os.waitstatus_to_exitcode(status)
+def _be_silent() -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
