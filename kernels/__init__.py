@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # for editors and mypy; at run time __getattr__ does the same
         softmax,
         softmax_cross_entropy,
         sum_rows,
+        threads,
         warp,
     )
 
@@ -102,6 +103,7 @@ __all__ = [
     "softmax",
     "softmax_cross_entropy",
     "sum_rows",
+    "threads",
     "warp",
     "without_gpu_version",
     "zeros",
@@ -109,7 +111,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> ModuleType:
-    if name in FAMILIES or name == "emulator":
+    if name in FAMILIES or name in ("emulator", "threads"):
         return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -7,6 +7,8 @@ Numba; so it is followed here, where NUMBA_NUM_THREADS does not say otherwise.
 
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numba
 
@@ -36,6 +38,21 @@ def follow_openmp() -> None:
     limit = None if "NUMBA_NUM_THREADS" in os.environ else openmp_limit()
     if limit is not None and limit < numba.get_num_threads():
         numba.set_num_threads(limit)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within this block one thread does everything; the numbers are the same.
+
+    For very many very small calls, of which each would take longer to wake the others, and ten
+    times as long where another program keeps them from coming.
+    """
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
 
 
 def who_decides() -> str:

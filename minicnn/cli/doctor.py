@@ -141,7 +141,7 @@ def _threads() -> Finding:
 
     from minicnn.backend import kernels
 
-    decision = importlib.import_module(".threads", kernels.__name__).who_decides()
+    decision = kernels.threads.who_decides()
     threads, processors = numba.get_num_threads(), _usable_processors()
     try:
         layer = numba.threading_layer()
