@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from minicnn import ops
 from minicnn.arguments import number
 from minicnn.backend import Array
 from minicnn.metrics.counting import TINY, CountingMetric, is_even, ratio
+from minicnn.pairing import outputs
 from minicnn.suggest import lookup
 
 CURVES = {"roc": "ROC", "pr": "PR", "prgain": "PRGAIN"}
@@ -91,7 +93,7 @@ class AUC(CountingMetric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         if self.from_logits:
-            y_pred = 1 / (1 + np.exp(-np.asarray(y_pred, np.float32)))
+            y_pred = ops.sigmoid(outputs(self.name, y_pred))
         super().update_state(y_true, y_pred, sample_weight)
 
     def weigh(self, weights: Array, y_pred: Array) -> Array:
@@ -134,10 +136,9 @@ class AUC(CountingMetric):
         """
         tp, p = self.tp, self.tp + self.fp
         rise, step = tp[:-1] - tp[1:], p[:-1] - p[1:]
-        a = ratio(rise, np.maximum(step, 0))
+        a = ratio(rise, step)
         b = tp[1:] - a * p[1:]
-        both = (p[:-1] > 0) & (p[1:] > 0)
-        growth = np.where(both, ratio(p[:-1], p[1:]), 1.0)
+        growth = np.where(p[1:] > 0, ratio(p[:-1], p[1:]), 1.0)
         return ratio(a * (rise + b * np.log(growth)), (tp + self.fn)[1:]).sum(axis=0)
 
     def get_config(self) -> dict[str, Any]:
