@@ -6,6 +6,7 @@ from metric_checks import check, copied
 
 from minicnn import metrics
 from minicnn.autograd import Tensor
+from minicnn.metrics.counting import is_even
 
 RNG = np.random.default_rng(1)
 N, K = 12, 5
@@ -206,9 +207,25 @@ def test_scores_may_be_logits():
 
 def test_scores_beyond_0_and_1_count_as_these():
     y, p = [1, 0, 1, 0], [1.5, 1.0, 0.5, -2.0]
-    for settings in ({}, {"num_thresholds": 3}):
+    for settings in ({}, {"num_thresholds": 3}, {"thresholds": UNEVEN}):
         wanted = metrics.AUC(**settings)(y, np.clip(p, 0, 1))
         assert metrics.AUC(**settings)(y, p) == wanted
+    assert metrics.TruePositives([0.0, 0.5, 1.0])(y, p).tolist() == [2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    "limits, wanted",
+    [
+        ([0.0, 1.0], False),
+        ([0.0, 0.5, 1.0], True),
+        ([5e-8, 0.5, 1.0], True),
+        ([0.0, 0.501, 1.0], False),
+        ([0.0, 0.5], False),
+        ([0.0, 0.25, 0.5, 0.75, 1.0], True),
+    ],
+)
+def test_three_thresholds_or_more_can_be_evenly_spaced(limits, wanted):
+    assert is_even(np.array(limits, np.float32)) is wanted
 
 
 @pytest.mark.parametrize("curve", ["ROC", "PR", "PRGAIN"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from minicnn import ops
 from minicnn.arguments import number
 from minicnn.backend import Array
-from minicnn.metrics.counting import TINY, CountingMetric, is_even, ratio
+from minicnn.metrics.counting import CountingMetric, is_even, ratio
 from minicnn.pairing import outputs
 from minicnn.suggest import lookup
 
@@ -79,8 +80,8 @@ class AUC(CountingMetric):
         if num_labels and not multi_label:
             raise ValueError("AUC: num_labels is only for multi_label=True.")
         inner = _inner(num_thresholds) if thresholds is None else _checked("AUC", thresholds)
-        super().__init__([-TINY, *inner, 1 + TINY], by_label=multi_label, name=name)
-        self._evenly = thresholds is None or is_even(np.array([0.0, *inner, 1.0], np.float32))
+        super().__init__([-math.inf, *inner, math.inf], by_label=multi_label, name=name)
+        self._evenly = is_even(np.array([0.0, *inner, 1.0], np.float32))
         self.num_thresholds = len(inner) + 2
         self.thresholds = None if thresholds is None else inner
         self.curve = lookup("curve", curve.lower(), CURVES)
@@ -170,7 +171,6 @@ class _PointOfCurve(CountingMetric):
         self.num_thresholds = num_thresholds
         limits = [0.5] if num_thresholds == 1 else [0.0, *_inner(num_thresholds), 1.0]
         super().__init__(limits, class_id=class_id, name=name)
-        self._evenly = num_thresholds > 1
 
     def pair(self) -> tuple[Array, Array]:
         """What must be good enough, and what is reported."""
