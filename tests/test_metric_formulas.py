@@ -5,7 +5,7 @@ import pytest
 from loss_formulas import FORMULAS, sigmoid, softmax
 from metric_checks import check
 
-from minicnn import metrics
+from minicnn import backend, metrics
 from minicnn.autograd import Tensor
 
 TINY = 1e-7  # what a denominator is kept away from 0 by, as in Keras
@@ -389,3 +389,8 @@ def test_variables_of_a_metric_are_counted_saved_loaded_and_reset():
     assert (metric.batches.item(), metric.sums.shape) == (0, (2, 3))
     np.testing.assert_array_equal(metric.sums.numpy(), 0)
     assert set(metric.state()) == {"batches", "sums"} and again.batches.item() == 2
+
+
+def test_variables_of_a_metric_stay_on_the_cpu(monkeypatch):
+    monkeypatch.setattr(backend, "_device", "emulator")
+    assert backend.device_of(Seen().sums.data) == "cpu"
