@@ -124,7 +124,8 @@ LOSSES: dict[str, type[Loss]] = {
     **by_name(BinaryFocalCrossentropy, CategoricalFocalCrossentropy),
     **SHORT,
     **{name.upper(): cls for name, cls in SHORT.items()},
-    **{name: Crossentropy for name in ("crossentropy", "ce")},
+    **by_name(Crossentropy),
+    "ce": Crossentropy,
 }
 
 

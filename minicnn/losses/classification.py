@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from minicnn.arguments import number
 from minicnn.autograd import Tensor
 from minicnn.backend import Array
@@ -52,7 +50,7 @@ class SparseCategoricalCrossentropy(Loss):
     def counted(self, y_true: Array) -> Array | None:
         if self.ignore_class is None:
             return None
-        return np.not_equal(y_true, self.ignore_class)
+        return y_true != self.ignore_class
 
     def get_config(self) -> dict[str, Any]:
         own = {"from_logits": self.from_logits, "ignore_class": self.ignore_class}

@@ -50,7 +50,7 @@ def categorical_focal_crossentropy(
     who = "categorical_focal_crossentropy"
     y_pred = outputs(who, y_pred)
     truth = one_hot_rows(who, numbers(who, y_true), y_pred.shape).astype(y_pred.dtype)
-    truth = truth * (1 - label_smoothing) + label_smoothing / y_pred.shape[-1]
+    truth = truth * (1 - label_smoothing) + label_smoothing / y_pred.shape[axis]
     p = probabilities(who, y_pred, from_logits, "softmax", axis)
     p = ops.clip(p / ops.sum(p, axis=axis, keepdims=True), TINY, 1 - TINY)
     return -ops.sum((1.0 - p) ** gamma * ops.log(p) * (truth * alpha), axis=axis)

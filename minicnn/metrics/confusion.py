@@ -183,7 +183,7 @@ class IoU(_Matrix):
         right = self.counts.diagonal()
         union = (self.counts.sum(axis=0) + self.counts.sum(axis=1) - right)[self.target_class_ids]
         right = right[self.target_class_ids]
-        occurs = union > 1e-9
+        occurs = union > 0
         return float((right / (union + TINY))[occurs].sum() / (occurs.sum() + TINY))
 
     def get_config(self) -> dict[str, Any]:

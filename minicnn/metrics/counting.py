@@ -136,7 +136,8 @@ class CountingMetric(Metric):
     def _by_buckets(self, scores: Array, weights: Array) -> Array:
         """How much lies above each of evenly spaced thresholds, at once for all of them.
 
-        A score in (k / (T - 1), (k + 1) / (T - 1)] is above the thresholds 0 to k.
+        A score in (k / (T - 1), (k + 1) / (T - 1)] is above the thresholds 0 to k. As in Keras,
+        scores beyond 0 and 1 count as 0 and 1.
         """
         T = len(self._limits)
         places = np.ceil(scores.clip(0, 1) * np.float32(T - 1)).astype(np.intp) - 1
@@ -154,7 +155,7 @@ def is_even(limits: Array) -> bool:
     (True, False)
     """
     T = len(limits)
-    return T > 2 and np.allclose(limits, np.arange(T, dtype=np.float32) / (T - 1), atol=TINY)
+    return T > 2 and bool(np.isclose(limits, np.arange(T) / (T - 1), atol=TINY).all())
 
 
 def ratio(part: Array, whole: Array) -> Array:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from minicnn import ops
 from minicnn.arguments import number
 from minicnn.backend import Array
-from minicnn.metrics.counting import TINY, CountingMetric, is_even, ratio
+from minicnn.metrics.counting import CountingMetric, is_even, ratio
+from minicnn.pairing import outputs
 from minicnn.suggest import lookup
 
 CURVES = {"roc": "ROC", "pr": "PR", "prgain": "PRGAIN"}
@@ -77,8 +80,8 @@ class AUC(CountingMetric):
         if num_labels and not multi_label:
             raise ValueError("AUC: num_labels is only for multi_label=True.")
         inner = _inner(num_thresholds) if thresholds is None else _checked("AUC", thresholds)
-        super().__init__([-TINY, *inner, 1 + TINY], by_label=multi_label, name=name)
-        self._evenly = thresholds is None or is_even(np.array([0.0, *inner, 1.0], np.float32))
+        super().__init__([-math.inf, *inner, math.inf], by_label=multi_label, name=name)
+        self._evenly = is_even(np.array([0.0, *inner, 1.0], np.float32))
         self.num_thresholds = len(inner) + 2
         self.thresholds = None if thresholds is None else inner
         self.curve = lookup("curve", curve.lower(), CURVES)
@@ -91,7 +94,7 @@ class AUC(CountingMetric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         if self.from_logits:
-            y_pred = 1 / (1 + np.exp(-np.asarray(y_pred, np.float32)))
+            y_pred = ops.sigmoid(outputs(self.name, y_pred))
         super().update_state(y_true, y_pred, sample_weight)
 
     def weigh(self, weights: Array, y_pred: Array) -> Array:
@@ -134,10 +137,9 @@ class AUC(CountingMetric):
         """
         tp, p = self.tp, self.tp + self.fp
         rise, step = tp[:-1] - tp[1:], p[:-1] - p[1:]
-        a = ratio(rise, np.maximum(step, 0))
+        a = ratio(rise, step)
         b = tp[1:] - a * p[1:]
-        both = (p[:-1] > 0) & (p[1:] > 0)
-        growth = np.where(both, ratio(p[:-1], p[1:]), 1.0)
+        growth = np.where(p[1:] > 0, ratio(p[:-1], p[1:]), 1.0)
         return ratio(a * (rise + b * np.log(growth)), (tp + self.fn)[1:]).sum(axis=0)
 
     def get_config(self) -> dict[str, Any]:
@@ -169,7 +171,6 @@ class _PointOfCurve(CountingMetric):
         self.num_thresholds = num_thresholds
         limits = [0.5] if num_thresholds == 1 else [0.0, *_inner(num_thresholds), 1.0]
         super().__init__(limits, class_id=class_id, name=name)
-        self._evenly = num_thresholds > 1
 
     def pair(self) -> tuple[Array, Array]:
         """What must be good enough, and what is reported."""

@@ -308,9 +308,7 @@ class SparseCategoricalCrossentropy(LossMetric):
         ignored = self.settings["ignore_class"]
         if ignored is not None and sample_weight is not None:
             # as in Keras, only with weights do such places not count in the mean, too
-            counted = np.not_equal(numbers(self.name, y_true), ignored).reshape(
-                np.shape(y_pred)[:-1]
-            )
+            counted = (numbers(self.name, y_true) != ignored).reshape(np.shape(y_pred)[:-1])
             sample_weight = counted * fitting_weights(self.name, sample_weight, counted.shape)
         super().update_state(y_true, y_pred, sample_weight)
 
@@ -380,6 +378,8 @@ class R2Score(Metric):
         self.values_seen += y_true.size
 
     def result(self) -> Any:
+        if not self.values_seen:
+            return 0.0
         total = self.squares - self.sum**2 / self.weight
         with np.errstate(divide="ignore", invalid="ignore"):
             scores = 1 - self.missed / total

@@ -31,9 +31,9 @@ TRAINING = ("training_parts", "contract_training")
 WITNESSES = {  # folder: the tests that must notice
     "minicnn/ops": OPS,
     "minicnn/layers": ("layers", "layer_gradients", "image_layers", "augmentation", "noise"),
-    "minicnn/losses": ("losses", *TRAINING),
+    "minicnn/losses": ("losses", "loss_formulas", *TRAINING),
     "minicnn/optimizers": ("optimizers", *TRAINING),
-    "minicnn/metrics": ("metrics", *TRAINING),
+    "minicnn/metrics": ("metrics", "metric_formulas", "counting_metrics", *TRAINING),
     "kernels": ("op_kernels", "kernels", "simd"),
 }
 IN_C = ("sharing", "ops", "gradients", "optimizers")  # what else tests kernels that are compiled
