@@ -32,7 +32,13 @@ WITNESSES = {  # folder: the tests that must notice
     "minicnn/ops": OPS,
     "minicnn/layers": ("layers", "layer_gradients", "image_layers", "augmentation", "noise"),
     "minicnn/losses": ("losses", *TRAINING),
-    "minicnn/optimizers": ("optimizers", *TRAINING),
+    "minicnn/optimizers": (
+        "optimizers",
+        "optimizer_formulas",
+        "optimizer_options",
+        "schedules",
+        *TRAINING,
+    ),
     "minicnn/metrics": ("metrics", *TRAINING),
     "kernels": ("op_kernels", "kernels", "simd"),
 }
