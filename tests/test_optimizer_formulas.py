@@ -424,6 +424,16 @@ def test_lookahead_with_whole_steps_does_what_the_inner_optimizer_does(cls, sett
     assert ahead.name == "lookahead" and Lookahead(plain, name="mine").name == "mine"
 
 
+@pytest.mark.parametrize("cls", [cls for cls in DEFAULTS if cls is not Ftrl])
+def test_weights_without_a_slope_stay_where_they_are(cls):
+    optimizer = cls(**{"weight_decay": 0} | ({"adam_weight_decay": 0} if cls is Muon else {}))
+    ws = variables()
+    for _ in range(2):
+        optimizer.apply([np.zeros(w.shape) for w in ws], ws)
+    for w, before in zip(ws, variables(), strict=True):
+        np.testing.assert_array_equal(w.numpy(), before.numpy())
+
+
 INFINITE = float("inf")
 LIMITS = [  # an optimizer, a setting, numbers that are fine and others that are not
     *((c, f"beta_{k}", (0, 0.9), (-0.1, 1)) for c in (Adam, Adamax, Nadam, Lamb) for k in (1, 2)),

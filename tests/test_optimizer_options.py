@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from minicnn import optimizers
-from minicnn.autograd import Tensor
-from minicnn.optimizers import SGD, Adagrad, Adam, Lookahead, Nadam, schedules
+from minicnn.autograd import Tensor, Watcher, watch
+from minicnn.optimizers import SGD, Adagrad, Adam, Lookahead, Nadam, flat, schedules
 from minicnn.variable import Variable
 
 SHAPES = {"kernel": (3, 4), "bias": (4,), "single": (), "filters": (2, 2, 3)}
@@ -376,3 +376,35 @@ def test_lookahead_refuses_bad_settings(settings, error, match):
     with pytest.raises(error, match=match):
         Lookahead(SGD(), **settings)
     assert Lookahead(SGD(), sync_period=1, slow_step_size=1).sync_period == 1
+
+
+# Where the numbers lie.
+
+
+def test_a_step_runs_no_op_even_for_gradients_that_are_tensors():
+    class Names(Watcher):
+        def after_forward(self, op, inputs, output):
+            raise AssertionError(f"{op} was run")
+
+    with watch(Names()):
+        SGD(LR, clipnorm=1.0).apply([Tensor(g) for g in gradients(0)], variables())
+
+
+def test_a_step_goes_on_from_where_a_move_has_put_everything(monkeypatch):
+    monkeypatch.setattr(flat, "placed", lambda array, device: array.copy())  # like a real move
+    ws, others = variables(), variables()
+    stays, moves = (SGD(LR, momentum=0.5, use_ema=True, ema_momentum=0.5) for _ in range(2))
+    for step in range(3):
+        stays.apply(gradients(step), ws)
+        moves.apply(gradients(step), others)
+        before = [moves._flats[0].weights, *moves._flats[0].state.values()]
+        moves.move("cpu")
+        for w in others:
+            w.data = w.data.copy()
+        after = [moves._flats[0].weights, *moves._flats[0].state.values()]
+        for a, b in zip(before, after, strict=True):
+            assert not np.shares_memory(a, b)
+    for now, then in zip(moves.state(), stays.state(), strict=True):
+        np.testing.assert_array_equal(now, then)
+    for w, other in zip(ws, others, strict=True):
+        np.testing.assert_array_equal(w.numpy(), other.numpy())

@@ -26,7 +26,19 @@ from pathlib import Path
 from planting import Mutant, mutants
 from trial import ROOT, Quick, from_scratch
 
-OPS = ("op_errors", "op_kernels", "ops", "activations", "engine", "gradients", "merging", "fusion")
+OPS = (
+    "op_errors",
+    "op_details",
+    "window_ops",
+    "op_kernels",
+    "ops",
+    "activations",
+    "engine",
+    "gradients",
+    "merging",
+    "fusion",
+    "batch_norm",
+)
 TRAINING = ("training_parts", "contract_training")
 WITNESSES = {  # folder: the tests that must notice
     "minicnn/ops": OPS,
