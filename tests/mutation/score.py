@@ -30,6 +30,7 @@ OPS = (
     "op_errors",
     "op_details",
     "window_ops",
+    "norm_ops",
     "op_kernels",
     "ops",
     "activations",
