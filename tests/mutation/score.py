@@ -31,6 +31,7 @@ OPS = (
     "op_details",
     "window_ops",
     "norm_ops",
+    "ops_like_numpy",
     "op_kernels",
     "ops",
     "activations",
