@@ -109,6 +109,43 @@ def test_nothing_is_done_that_need_not_be(name):
     assert names_of_ops(function) == names
 
 
+# An activation that is part of an op.
+
+
+def normal(*shape):
+    return np.random.default_rng(1).normal(size=shape)
+
+
+FUSED = {
+    "add": (ops.add, (normal(3, 4), normal(4))),
+    "linear": (ops.linear, (normal(3, 2), normal(2, 4), normal(4))),
+    "linear, no bias": (ops.linear, (normal(3, 2), normal(2, 4))),
+    "conv2d": (ops.conv2d, (normal(2, 4, 4, 2), normal(3, 3, 2, 3), normal(3))),
+    "conv2d, no bias": (ops.conv2d, (normal(2, 4, 4, 2), normal(3, 3, 2, 3))),
+    "conv2d_transpose": (
+        ops.conv2d_transpose,
+        (normal(2, 3, 3, 2), normal(3, 3, 3, 2), normal(3)),
+    ),
+    "batch_norm": (
+        lambda *xs, activation: ops.batch_norm(*xs, activation=activation)[0],
+        (normal(5, 3), normal(3), normal(3)),
+    ),
+    "normalize": (ops.normalize, (normal(5, 3), normal(3), normal(3) ** 2, normal(3), normal(3))),
+}
+
+
+@pytest.mark.parametrize("name", FUSED)
+def test_relu_within_an_op_is_relu_after_it_in_value_and_gradients(name):
+    function, arrays = FUSED[name]
+    xs = [Tensor(array, requires_grad=True) for array in arrays]
+    one, two = function(*xs, activation="relu"), ops.relu(function(*xs, activation=None))
+    assert (one.data == 0).any() and (one.data > 0).any()
+    np.testing.assert_allclose(one.data, two.data, rtol=1e-12)
+    seed = Tensor(normal(*one.shape))
+    for dx, right in zip(grad(one, xs, seed), grad(two, xs, seed), strict=True):
+        np.testing.assert_allclose(dx.data, right.data, rtol=1e-10, atol=1e-12)
+
+
 # On a second device, here the emulated one: arrays and numbers join the tensor beside them.
 
 

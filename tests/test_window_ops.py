@@ -112,6 +112,15 @@ def test_conv_pool_is_convolution_then_pooling_then_relu(size, window, K, F, set
         np.testing.assert_allclose(got.data, wanted, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("size, window, K, F, settings", CONVOLUTIONS)
+def test_conv_pool_says_how_large_the_convolution_is(size, window, K, F, settings):
+    x, weight = images(size, K * settings.get("groups", 1)), RNG.normal(size=(*window, K, F))
+    _, rows, columns, _ = convolved(x, weight, **settings).shape
+    match = f"conv_pool: a window of 9 x 9 does not fit into an image of {rows} x {columns}\\."
+    with pytest.raises(ValueError, match=match):
+        ops.conv_pool(Tensor(x), Tensor(weight), pool_size=9, **settings)
+
+
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize(
     "size, window, strides",
