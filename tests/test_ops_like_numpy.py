@@ -95,6 +95,7 @@ def test_joining(shape):
     for axis in range(-ndim - 1, ndim + 1):
         agree(lambda a, b, k=axis: ops.stack([a, b], k), np.stack([x, y], axis), x, y)
     agree(lambda t: ops.stack([t]), x[None], x)
+    agree(lambda t: ops.concatenate([t]), x, x)
     pairs = tuple((k, k + 1) for k in range(ndim))
     for widths in (0, 2, (1, 2), (2, 0), pairs):
         agree(lambda t, w=widths: ops.pad(t, w), np.pad(x, widths), x)

@@ -168,6 +168,12 @@ def test_limits_are_no_negative_numbers(name):
         SGD(**{name: -1})
 
 
+def test_apply_gradients_drops_nothing_that_stands_beside_a_pair():
+    a, b = Variable(np.ones(1)), Variable(np.ones(1))
+    with pytest.raises(ValueError, match="zip"):
+        SGD().apply_gradients([(np.ones(1), a), (np.ones(1), b, "more")])
+
+
 # Which variables take part.
 
 

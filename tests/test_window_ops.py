@@ -285,6 +285,7 @@ MESSAGES = [
         lambda: transposed(output_padding=1),
         r"output_padding must be .* strides, \(1, 1\), but is 1",
     ),
+    (lambda: transposed(output_padding=(0, 0, 0)), r"output_padding must .* but is \(0, 0, 0\)"),
     (lambda: transposed(output_padding=-1), "output_padding must be from 0 .* but is -1"),
     (
         lambda: transposed(strides=(2, 3), output_padding=(2, 1)),
