@@ -5,6 +5,7 @@ import pytest
 
 from minicnn import ops
 from minicnn.autograd import Tensor
+from minicnn.gradcheck import check_gradient
 
 RNG = np.random.default_rng(0)
 
@@ -192,6 +193,7 @@ def test_conv2d_transpose_draws_patterns(window, strides, dilation, padding, out
     xs = Tensor(x), Tensor(weight)
     y = ops.conv2d_transpose(*xs, **settings)
     np.testing.assert_allclose(y.data, wanted, rtol=1e-10, atol=1e-12)
+    check_gradient(lambda *xs: ops.conv2d_transpose(*xs, **settings), x, weight, order=1)
     y = ops.conv2d_transpose(*xs, activation="relu", **settings)
     np.testing.assert_allclose(y.data, np.maximum(wanted, 0), rtol=1e-10, atol=1e-12)
     y = ops.conv2d_transpose(*xs, Tensor(bias), activation="relu", **settings)
