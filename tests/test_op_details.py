@@ -300,6 +300,7 @@ MESSAGES = [
     (lambda: ops.transpose(zeros(2, 3), (0, 0)), r"transpose: axis=\(0, 0\) names an axis twice"),
     (lambda: zeros(2, 3).sum(axis=-3), "sum: there is no axis -3 in a tensor of 2 axes"),
     (lambda: ops.dropout(zeros(2), -0.1, 0), "from 0 to 1, but got -0.1"),
+    (lambda: ops.dropout(zeros(2), 1.1, 0), "from 0 to 1, but got 1.1"),
     (
         lambda: ops.softmax_cross_entropy(zeros(2, 3), np.array([0, 1]), -0.1),
         "label_smoothing lies from 0 to 1, but is -0.1",

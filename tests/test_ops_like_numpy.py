@@ -218,6 +218,12 @@ def test_joined_tensors_have_the_widest_type(dtype):
         assert function([x, y]).dtype == function([y, x]).dtype == np.result_type(dtype, "float32")
 
 
+def test_integers_can_be_joined():
+    x = Tensor(np.array([1, 2]))
+    assert ops.concatenate([x, x]).data.tolist() == [1, 2, 1, 2]
+    assert ops.stack([x, x]).dtype == x.dtype
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "longdouble"])
 def test_activations_and_softmax_take_every_precision(dtype):
     x = Tensor(np.array([[-2.0, 0.5, 3.0]], dtype), requires_grad=True)
