@@ -130,7 +130,7 @@ MESSAGES = {
     "pad, negative": (
         lambda: ops.pad(zeros(2), -1),
         ValueError,
-        r"pad: wants widths of at least 0, but got -1\. To cut off, use x\[1:-1\]\.",
+        r"pad: wants whole widths of at least 0, but got -1\. To cut off, use x\[1:-1\]\.",
     ),
     "getitem, range": (
         lambda: zeros(2, 3)[2],

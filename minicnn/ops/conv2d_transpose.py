@@ -116,7 +116,9 @@ def grow(
             f"{who}: strides {steps} and dilation {gaps} cannot both be larger than 1."
         )
     added = (output_padding,) * 2 if isinstance(output_padding, int | None) else output_padding
-    if any(more is not None and not 0 <= more < s for more, s in zip(added, steps, strict=True)):
+    if len(added) != 2 or any(
+        more is not None and not 0 <= more < s for more, s in zip(added, steps, strict=True)
+    ):
         raise ValueError(
             f"{who}: output_padding must be from 0 to below the strides, {steps}, but is "
             f"{output_padding}."

@@ -144,15 +144,15 @@ def pad(x: Tensor, widths: Widths, value: float = 0.0) -> Tensor:
      [0. 0. 0. 0.]])
     """
     try:
-        pairs = np.broadcast_to(np.array(widths, dtype=int), (x.ndim, 2)).tolist()
+        pairs = np.broadcast_to(np.array(widths), (x.ndim, 2)).tolist()
     except ValueError:
         raise ValueError(
             f"pad: wants a pair (before, after) for each of the {x.ndim} axes of x (shape "
             f"{x.shape}), but got widths={widths}."
         ) from None
-    if any(width < 0 for pair in pairs for width in pair):
+    if any(not isinstance(width, int) or width < 0 for pair in pairs for width in pair):
         raise ValueError(
-            f"pad: wants widths of at least 0, but got {widths}. To cut off, use x[1:-1]."
+            f"pad: wants whole widths of at least 0, but got {widths}. To cut off, use x[1:-1]."
         )
     return Pad(tuple((before, after) for before, after in pairs), value)(x)
 

@@ -26,17 +26,17 @@ from pathlib import Path
 from planting import Mutant, mutants
 from trial import ROOT, Quick, from_scratch
 
-OPS = ("op_errors", "op_kernels", "ops", "activations", "engine", "gradients", "merging", "fusion")
-TRAINING = ("training_parts", "contract_training")
+TRAINING = " training_parts contract_training"
 WITNESSES = {  # folder: the tests that must notice
-    "minicnn/ops": OPS,
-    "minicnn/layers": ("layers", "layer_gradients", "image_layers", "augmentation", "noise"),
-    "minicnn/losses": ("losses", "loss_formulas", *TRAINING),
-    "minicnn/optimizers": ("optimizers", *TRAINING),
-    "minicnn/metrics": ("metrics", "metric_formulas", "counting_metrics", *TRAINING),
-    "kernels": ("op_kernels", "kernels", "simd"),
+    "minicnn/ops": "op_errors op_details window_ops norm_ops ops_like_numpy op_kernels ops"
+    " activations engine gradients merging fusion batch_norm",
+    "minicnn/layers": "layers layer_gradients image_layers augmentation noise",
+    "minicnn/losses": "losses loss_formulas" + TRAINING,
+    "minicnn/optimizers": "optimizers optimizer_formulas optimizer_options schedules" + TRAINING,
+    "minicnn/metrics": "metrics metric_formulas counting_metrics" + TRAINING,
+    "kernels": "op_kernels kernels simd",
 }
-IN_C = ("sharing", "ops", "gradients", "optimizers")  # what else tests kernels that are compiled
+COMPILED = "sharing ops gradients optimizers"  # what else tests kernels that are compiled
 TOOLS = {"compiling", "warmup", "threads", "cuda", "gpu", "memory", "prefetch"}  # compute nothing
 ONLY = "not emulator"
 SLOW_AS_PYTHON = ("random", "larger_than", "many", "long", "tutorial", "caches", "ahead")
@@ -62,13 +62,17 @@ def equivalents(folder: str) -> set[str]:
 def survivors(folder: str, chosen: list[Mutant], at_once: int) -> list[Mutant]:
     """The mutants of a folder that no test notices."""
     plain = folder == "kernels"
-    tests = [folder, *(f"tests/test_{name}.py" for name in WITNESSES[folder]), "-m", "not slow"]
+    tests = [folder, *_test_files(WITNESSES[folder]), "-m", "not slow"]
     only = " and not ".join([ONLY, *SLOW_AS_PYTHON]) if plain else ONLY
     found, unsure = _apart(_quick, folder, chosen, [*tests, "-k", only], at_once, plain)
     if unsure:
-        compiled = [f"tests/test_{name}.py" for name in IN_C if plain]
+        compiled = _test_files(COMPILED) if plain else []
         found += _apart(from_scratch, unsure, [*tests, *compiled, "-k", ONLY], 600, at_once)
     return found
+
+
+def _test_files(names: str) -> list[str]:
+    return [f"tests/test_{name}.py" for name in names.split()]
 
 
 def _quick(

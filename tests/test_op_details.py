@@ -1,0 +1,334 @@
+"""What the ops leave out, where nobody wants it, and what holds for many of them alike."""
+
+import numpy as np
+import pytest
+
+from minicnn import ops
+from minicnn.autograd import Tensor, Watcher, grad, watch
+from minicnn.gradcheck import check_gradient
+
+
+class _Names(Watcher):
+    def __init__(self):
+        self.names = []
+
+    def after_forward(self, op, inputs, output):
+        self.names.append(type(op).__name__)
+
+
+def names_of_ops(function):
+    watcher = _Names()
+    with watch(watcher):
+        function()
+    return watcher.names
+
+
+def positive(*shape, dtype=np.float64):
+    return (np.random.default_rng(0).random(shape) + 0.5).astype(dtype)
+
+
+PAIR = (positive(2), positive(2))
+IMAGES = (positive(1, 4, 4, 2), positive(3, 3, 2, 5), positive(5))
+ROWS = (positive(2, 3), positive(3), positive(3))
+
+BACKWARD = {  # for each input alone, the ops that its gradient takes
+    "subtract": (ops.subtract, PAIR, [[], ["Negate"]]),
+    "multiply": (ops.multiply, PAIR, [["Multiply"], ["Multiply"]]),
+    "divide": (ops.divide, PAIR, [["Divide"], ["Divide", "Negate", "Multiply"]]),
+    "power": (
+        ops.power,
+        PAIR,
+        [
+            ["Choose", "Subtract", "Raise", "Multiply", "Multiply"],
+            ["Choose", "Log", "Multiply", "Multiply"],
+        ],
+    ),
+    "maximum": (ops.maximum, PAIR, [["Keep"], ["Keep"]]),
+    "minimum": (ops.minimum, PAIR, [["Keep"], ["Keep"]]),
+    "where": (lambda x, y: ops.where([True, False], x, y), PAIR, [["Keep"], ["Keep"]]),
+    "concatenate": (lambda *xs: ops.concatenate(xs), PAIR, [["Read"], ["Read"]]),
+    "matmul": (
+        ops.matmul,
+        (positive(2, 3), positive(3, 4)),
+        [["Transpose", "MultiplyMatrices"], ["Transpose", "MultiplyMatrices"]],
+    ),
+    "linear": (
+        ops.linear,
+        (positive(2, 3), positive(3, 4), positive(4)),
+        [["InputGradient"], ["WeightGradient"], ["Sum"]],
+    ),
+    "conv2d": (ops.conv2d, IMAGES, [["InputGradient"], ["WeightGradient"], ["Sum"]]),
+    "conv_pool": (
+        ops.conv_pool,
+        IMAGES,
+        [["Gate", "PooledInputGradient"], ["Gate", "PooledWeightGradient"], ["Gate", "Sum"]],
+    ),
+    "layer_norm": (
+        ops.layer_norm,
+        ROWS,
+        [["InputGradient"], *[["InputGradient", "Sums", "Read", "Read"]] * 2],
+    ),
+    "batch_norm": (
+        lambda *xs: ops.batch_norm(*xs)[0],
+        ROWS,
+        [["Sums", "InputGradient", "Read", "Read"], *[["Sums", "Read", "Read"]] * 2],
+    ),
+    "normalize": (  # of x, mean, variance, gamma and beta
+        ops.normalize,
+        (*ROWS, positive(3), positive(3)),
+        [
+            ["BroadcastTo", "Multiply"],
+            ["Sum", "Negate", "Multiply"],
+            ["BroadcastTo", "Subtract", "Multiply", "Sum"]
+            + ["Multiply", "RaiseTo", "Multiply", "Multiply"],
+            ["BroadcastTo", "Subtract", "Multiply", "Sum", "Multiply"],
+            ["Sum", "Negate", "Multiply"],
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BACKWARD)
+def test_gradients_that_nobody_wants_are_not_computed(name):
+    function, arrays, wanted = BACKWARD[name]
+    for k, names in enumerate(wanted):
+        xs = [Tensor(x, requires_grad=i == k) for i, x in enumerate(arrays)]
+        y = function(*xs)
+        seed = Tensor(np.ones(y.shape))
+        assert names_of_ops(lambda y=y, x=xs[k], seed=seed: grad(y, [x], seed)) == names
+
+
+FORWARD = {  # what would be noticed only by who counts
+    "a fixed exponent": (lambda: Tensor(positive(2)) ** 2, ["RaiseTo"]),
+    "a fixed exponent of NumPy": (lambda: Tensor(positive(2)) ** np.float64(2), ["RaiseTo"]),
+    "the same size": (lambda: ops.resize(Tensor(IMAGES[0]), (4, 4)), []),
+    "the same rows": (lambda: ops.resize(Tensor(IMAGES[0]), (4, 5)), ["Interpolate"]),
+    "the same type": (lambda: ops.concatenate([Tensor(x) for x in PAIR]), ["Concatenate"]),
+    "the last axis": (lambda: ops.layer_norm(*map(Tensor, ROWS)), ["NormalizeRows"]),
+}
+
+
+@pytest.mark.parametrize("name", FORWARD)
+def test_nothing_is_done_that_need_not_be(name):
+    function, names = FORWARD[name]
+    assert names_of_ops(function) == names
+
+
+# An activation that is part of an op.
+
+
+def normal(*shape):
+    return np.random.default_rng(1).normal(size=shape)
+
+
+FUSED = {
+    "add": (ops.add, (normal(3, 4), normal(4))),
+    "linear": (ops.linear, (normal(3, 2), normal(2, 4), normal(4))),
+    "linear, no bias": (ops.linear, (normal(3, 2), normal(2, 4))),
+    "conv2d": (ops.conv2d, (normal(2, 4, 4, 2), normal(3, 3, 2, 3), normal(3))),
+    "conv2d, no bias": (ops.conv2d, (normal(2, 4, 4, 2), normal(3, 3, 2, 3))),
+    "conv2d_transpose": (
+        ops.conv2d_transpose,
+        (normal(2, 3, 3, 2), normal(3, 3, 3, 2), normal(3)),
+    ),
+    "batch_norm": (
+        lambda *xs, activation: ops.batch_norm(*xs, activation=activation)[0],
+        (normal(5, 3), normal(3), normal(3)),
+    ),
+    "normalize": (ops.normalize, (normal(5, 3), normal(3), normal(3) ** 2, normal(3), normal(3))),
+}
+
+
+@pytest.mark.parametrize("name", FUSED)
+def test_relu_within_an_op_is_relu_after_it_in_value_and_gradients(name):
+    function, arrays = FUSED[name]
+    xs = [Tensor(array, requires_grad=True) for array in arrays]
+    one, two = function(*xs, activation="relu"), ops.relu(function(*xs, activation=None))
+    assert (one.data == 0).any() and (one.data > 0).any()
+    np.testing.assert_allclose(one.data, two.data, rtol=1e-12)
+    seed = Tensor(normal(*one.shape))
+    for dx, right in zip(grad(one, xs, seed), grad(two, xs, seed), strict=True):
+        np.testing.assert_allclose(dx.data, right.data, rtol=1e-10, atol=1e-12)
+
+
+# On a second device, here the emulated one: arrays and numbers join the tensor beside them.
+
+
+def there(*numbers):
+    return Tensor(np.array(numbers, np.float64)).to("emulator")
+
+
+BESIDE = {
+    "a number": lambda x: x + 1,
+    "a number on the left": lambda x: 2 - x,
+    "an array": lambda x: x * np.array([1.0, 2.0]),
+    "an array of integers": lambda x: np.array([1, 2]) * x,
+    "a number beside integers": lambda x: Tensor(x.data.astype(int), device=x.device) + 1.5,
+    "integers of another type": lambda x: (
+        Tensor(x.data.astype(int), device=x.device) + Tensor(np.ones(2, np.int8)).to(x.device)
+    ),
+    "a condition": lambda x: ops.where(np.array([True, False]), x, 0.0),
+    "a condition from there": lambda x: ops.where(x > 1, x, 0.0),
+    "an index": lambda x: x[[1, 0]],
+    "an index from there": lambda x: x[x > 1],
+    "the largest": ops.max,
+    "the smallest": lambda x: ops.min(x, axis=0, keepdims=True),
+    "a frame": lambda x: ops.pad(x, 1),
+    "a row": lambda x: ops.concatenate([x, x]),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_everything_joins_the_device_of_the_tensor_beside_it(name):
+    here = Tensor(np.array([1.0, 3.0]))
+    result = BESIDE[name](there(1, 3))
+    assert result.device == "emulator"
+    np.testing.assert_array_equal(result.numpy(), BESIDE[name](here).numpy())
+
+
+# Types.
+
+
+def test_a_number_of_numpy_counts_as_a_plain_number_beside_integers():
+    x = Tensor(np.array([1, 2], np.int8))
+    assert (x * np.int64(3)).dtype == np.int8
+    assert (x + np.float32(0.5)).dtype == np.float64
+    assert (x + np.float32(0.5)).data.tolist() == [1.5, 2.5]
+
+
+def test_the_bounds_of_clip_may_be_equal():
+    assert ops.clip(Tensor([0.0, 5.0]), 2, 2).data.tolist() == [2, 2]
+
+
+# Cross-entropy.
+
+
+def cross_entropy(x, t):
+    """The formula, with t for the probabilities."""
+    return -(t * (x - np.log(np.exp(x).sum(axis=1, keepdims=True)))).sum(axis=1)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("shape", [(4, 3), (1, 5), (3, 1), (0, 3)])
+def test_cross_entropy_follows_its_formula_for_all_kinds_of_labels(shape, smoothing):
+    (N, K), rng = shape, np.random.default_rng(0)
+    x, classes, soft = normal(N, K), rng.integers(K, size=N), rng.random((N, K))
+    one_hot = np.eye(K)[classes]
+    kinds = [(classes, one_hot), (classes[:, None], one_hot), (soft, soft)]  # of any sum
+    for labels, t in kinds:
+        t = (1 - smoothing) * t + smoothing / K
+        loss = ops.softmax_cross_entropy(Tensor(x), labels, smoothing)
+        np.testing.assert_allclose(loss.data, cross_entropy(x, t), rtol=1e-10, atol=1e-12)
+        if N:
+            check_gradient(
+                lambda logits, given=labels: ops.square(
+                    ops.softmax_cross_entropy(logits, given, smoothing)
+                ),
+                x,
+            )
+
+
+def test_a_column_of_fractions_for_one_class_holds_probabilities_and_one_of_integers_classes():
+    logits = Tensor(np.zeros((2, 1)))
+    assert ops.softmax_cross_entropy(logits, np.array([[0.5], [1.0]])).data.tolist() == [0, 0]
+    with pytest.raises(ValueError, match="the labels reach from 0 to 1, but logits has 1 classes"):
+        ops.softmax_cross_entropy(logits, np.array([[1], [0]]))
+    with pytest.raises(
+        ValueError, match=r"labels of shape \(2,\) must be integers, but one is 0.5"
+    ):
+        ops.softmax_cross_entropy(Tensor(np.zeros((2, 3))), np.array([[0.5], [1.0]]))
+
+
+# What may be empty, and what is refused.
+
+
+def zeros(*shape, dtype=np.float64):
+    return Tensor(np.zeros(shape, dtype))
+
+
+def test_no_images_and_no_channels_can_be_resized():
+    assert ops.resize(zeros(0, 2, 3, 1), (4, 5)).shape == (0, 4, 5, 1)
+    assert ops.resize(zeros(1, 2, 3, 0), (4, 5)).shape == (1, 4, 5, 0)
+    assert ops.resize(zeros(1, 2, 3, 1), (1, 1)).shape == (1, 1, 1, 1)
+
+
+def test_pixels_can_be_gathered_from_and_for_nothing():
+    y = ops.gather_pixels(zeros(1, 0, 3, 1), [[-1, -1]], [[0, 1]], 7.0)
+    assert y.data.tolist() == [[[[7], [7]], [[7], [7]]]]
+    assert ops.gather_pixels(zeros(1, 2, 3, 1), np.zeros((1, 0)), [[0, 1]]).shape == (1, 0, 2, 1)
+
+
+def test_a_generator_gives_dropout_its_seed():
+    seed = int(np.random.default_rng(3).integers(2**63))
+    x = Tensor(np.ones(50))
+    one = ops.dropout(x, 0.5, np.random.default_rng(3)).data
+    np.testing.assert_array_equal(one, ops.dropout(x, 0.5, seed).data)
+
+
+MESSAGES = [
+    (lambda: ops.resize(zeros(1, 0, 3, 1), (4, 4)), r"wants images, .* shape \(1, 0, 3, 1\)"),
+    (lambda: ops.resize(zeros(1, 2, 0, 1), (4, 4)), r"wants images, .* shape \(1, 2, 0, 1\)"),
+    (lambda: ops.resize(zeros(1, 2, 3, 1), (4,)), r"size must be \(rows, columns\), .* is \(4,\)"),
+    (lambda: ops.resize(zeros(1, 2, 3, 1), (4, 4, 4)), r"size must be .* but is \(4, 4, 4\)"),
+    (
+        lambda: ops.gather_pixels(zeros(1, 2, 3, 1), [0], [[0]]),
+        r"rows must be a table .* 1 images, but has shape \(1,\)",
+    ),
+    (
+        lambda: ops.gather_pixels(zeros(1, 2, 3, 1), [[0]], [[0], [1]]),
+        r"columns must be a table .* 1 images, but has shape \(2, 1\)",
+    ),
+    (lambda: ops.pad(zeros(2), 1.5), r"wants whole widths of at least 0, but got 1\.5"),
+    (lambda: ops.pad(zeros(2, 3), ((0, 0), (0, -1))), "wants whole widths of at least 0, but got"),
+    (lambda: ops.warp(zeros(2, 3, 3), np.zeros((2, 6))), r"wants images, .* shape \(2, 3, 3\)"),
+    (lambda: ops.warp(zeros(2, 3, 3, 1), np.zeros((2, 5))), r"transforms has shape \(2, 5\)"),
+    (lambda: ops.softmax(zeros()), "softmax: there is no axis -1 in a tensor of 0 axes"),
+    (lambda: ops.concatenate([zeros(2), zeros(2, 2)]), r"the shapes are \(2,\), \(2, 2\)"),
+    (lambda: ops.concatenate([zeros(2, 2), zeros(2, 3)]), r"shapes are \(2, 2\), \(2, 3\)"),
+    (lambda: ops.stack([]), "stack: wants at least one tensor, but got none"),
+    (lambda: ops.stack([zeros(2)], axis=2), "stack: there is no axis 2 in a tensor of 2 axes"),
+    (lambda: ops.linear(zeros(2, 3, 4), zeros(4, 5)), r"linear: wants x of .* got \(2, 3, 4\) and"),
+    (lambda: ops.linear(zeros(2, 3), zeros(3)), r"linear: wants x of .* got \(2, 3\) and \(3,\)"),
+    (lambda: zeros(2, 3) @ zeros(), r"wants vectors or matrices, but got shapes \(2, 3\) and \(\)"),
+    (lambda: zeros(2, 3) @ zeros(2), r"but got \(2, 3\) and \(2,\): C is 3 and 2\. Images"),
+    (lambda: zeros(5, 2, 3) @ zeros(2, 4), r"got \(5, 2, 3\) and \(2, 4\): C is 3 and 2\. Images"),
+    (lambda: zeros(3) @ zeros(2, 3), r"got \(3,\) and \(2, 3\): C is 3 and 2\. Images"),
+    (lambda: ops.broadcast_to(zeros(2, 3), (2,)), r"\(2, 3\) cannot be repeated to shape \(2,\)"),
+    (lambda: ops.reshape(zeros(2, 3), ()), r"do not fit into shape \(\)"),
+    (lambda: ops.reshape(zeros(2, 3), (0, -1)), r"do not fit into shape \(0, -1\)"),
+    (lambda: ops.reshape(zeros(2, 3), (5,)), r"6 numbers; they do not fit into shape \(5,\)"),
+    (lambda: ops.transpose(zeros(2, 3), (0, 0)), r"transpose: axis=\(0, 0\) names an axis twice"),
+    (lambda: zeros(2, 3).sum(axis=-3), "sum: there is no axis -3 in a tensor of 2 axes"),
+    (lambda: ops.dropout(zeros(2), -0.1, 0), "from 0 to 1, but got -0.1"),
+    (lambda: ops.dropout(zeros(2), 1.1, 0), "from 0 to 1, but got 1.1"),
+    (
+        lambda: ops.softmax_cross_entropy(zeros(2, 3), np.array([0, 1]), -0.1),
+        "label_smoothing lies from 0 to 1, but is -0.1",
+    ),
+]
+
+
+@pytest.mark.parametrize("call, match", MESSAGES)
+def test_what_does_not_fit_is_refused(call, match):
+    with pytest.raises(ValueError, match=match):
+        call()
+
+
+@pytest.mark.parametrize(
+    "call, match",
+    [
+        (
+            lambda: ops.linear(zeros(2, 3, dtype=int), zeros(3, 4, dtype=int)),
+            "linear: x, weight and bias must all be float32 or all float64, but are int64, int64",
+        ),
+        (lambda: zeros(2, 3)["a"], "an index must hold integers or truth values, but holds <U1"),
+        (lambda: ops.resize(zeros(1, 2, 2, 1, dtype=int), (1, 1)), "resize: wants float32 or fl"),
+        (
+            lambda: ops.softmax_cross_entropy(zeros(2, 3), np.array([0, 1j])),
+            "labels must be numbers, but are complex128",
+        ),
+    ],
+)
+def test_types_that_do_not_fit_are_refused(call, match):
+    with pytest.raises(TypeError, match=match):
+        call()
