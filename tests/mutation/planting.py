@@ -71,13 +71,12 @@ class Mutant(NamedTuple):
 def mutants(path: Path) -> Iterator[Mutant]:
     """All mistakes that can be planted into a file, in the order of its lines."""
     text = path.read_text()
-    honest = _tree(text)
     for function, node in _computing(ast.parse(text)):
         before = ast.get_source_segment(text, node) or ""
         start = min(part.lineno for part in (function, *function.decorator_list))
         for after in dict.fromkeys(_changed(node, before, function.name)):
             source = _replaced(text, node, after)
-            if _tree(source) not in (None, honest):
+            if not _same(before, after) and _is_python(source):
                 place = (node.lineno, node.col_offset)
                 short = (" ".join(part.split())[:60] for part in (before, after))
                 yield Mutant(path, start, function.name, *place, *short, source)
@@ -177,9 +176,18 @@ def _replaced(text: str, node: ast.AST, after: str) -> str:
     return (whole[:start] + after.encode() + whole[end:]).decode()
 
 
-def _tree(source: str) -> str | None:
-    """What Python reads there, whatever parentheses and spaces there are; None: no program."""
+def _same(before: str, after: str) -> bool:
+    """Whether both are the same expression, whatever parentheses and spaces there are."""
     try:
-        return ast.dump(ast.parse(source))
+        one, other = (ast.dump(ast.parse(f"({text})")) for text in (before, after))
+    except SyntaxError:  # no expressions, or none any more
+        return before == after
+    return one == other
+
+
+def _is_python(source: str) -> bool:
+    try:
+        ast.parse(source)
     except SyntaxError:
-        return None
+        return False
+    return True
