@@ -28,9 +28,14 @@ from trial import ROOT, Quick, from_scratch
 
 OPS = ("op_errors", "op_kernels", "ops", "activations", "engine", "gradients", "merging", "fusion")
 TRAINING = ("training_parts", "contract_training")
+IMAGES = ("image_layers", "augmentation", "batch_norm", "scaling")
+STRUCTURE = ("subclassing", "merging", "functional", "sequential", "nesting", "hooks")
 WITNESSES = {  # folder: the tests that must notice
     "minicnn/ops": OPS,
-    "minicnn/layers": ("layers", "layer_gradients", "image_layers", "augmentation", "noise"),
+    "minicnn/layers": (
+        *("layers", "layer_gradients", "layer_settings", "noise", "config", "arguments"),
+        *("regularizers", "costs", "beginning", "fusion", *IMAGES, *STRUCTURE),
+    ),
     "minicnn/losses": ("losses", *TRAINING),
     "minicnn/optimizers": ("optimizers", *TRAINING),
     "minicnn/metrics": ("metrics", *TRAINING),

@@ -1,0 +1,125 @@
+"""Settings of all layers: what is refused and in which words, and where each of them ends up."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+from minicnn import layers
+from minicnn.constraints import MaxNorm, NonNeg, UnitNorm
+from minicnn.initializers import Constant
+from minicnn.regularizers import L1, L2
+
+NEEDED = {  # what the constructor cannot do without
+    "InputLayer": {"shape": (3,)},
+    "Dense": {"units": 3},
+    "Activation": {"activation": "relu"},
+    "Conv2D": {"filters": 4, "kernel_size": 3},
+    "DepthwiseConv2D": {"kernel_size": 3},
+    "SeparableConv2D": {"filters": 4, "kernel_size": 3},
+    "Conv2DTranspose": {"filters": 4, "kernel_size": 3},
+    "AveragePooling2D": {"pool_size": 2},
+    "Reshape": {"target_shape": (4,)},
+    "Permute": {"dims": (2, 1)},
+    "RepeatVector": {"n": 3},
+    "Dropout": {"rate": 0.5},
+    "SpatialDropout2D": {"rate": 0.5},
+    "GaussianNoise": {"stddev": 0.5},
+    "GaussianDropout": {"rate": 0.5},
+    "AlphaDropout": {"rate": 0.5},
+    "Normalization": {"mean": 0, "variance": 1},
+    "Rescaling": {"scale": 2},
+    "Resizing": {"height": 3, "width": 3},
+    "CenterCrop": {"height": 3, "width": 3},
+    "RandomCrop": {"height": 3, "width": 3},
+    "RandomRotation": {"factor": 0.1},
+    "RandomZoom": {"height_factor": 0.1},
+    "RandomTranslation": {"height_factor": 0.1, "width_factor": 0.1},
+    "RandomContrast": {"factor": 0.1},
+    "RandomBrightness": {"factor": 0.1},
+}
+UNUSED = {"renorm_clipping", "renorm_momentum"}  # which files of Keras name; they mean nothing
+SHAPES_OF_INPUT = {"batch_size", "batch_shape"}  # which go with shape, or in its place: see below
+FOUND_BY_NAME = ("activation", "initializer", "regularizer")  # and refused where they are found
+
+
+def classes():
+    things = (getattr(layers, name) for name in layers.__all__)
+    found = {thing for thing in things if inspect.isclass(thing) and thing is not layers.Layer}
+    return sorted(found, key=lambda layer: layer.__name__)
+
+
+def settings_of(layer):
+    """The names of all arguments of the constructor, with those that it hands on."""
+    parents = [parent for parent in layer.__mro__ if issubclass(parent, layers.Layer)]
+    named = (inspect.signature(parent.__init__).parameters.values() for parent in parents)
+    variable = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    found = {p.name for every in named for p in every if p.kind not in variable}
+    return found - {"self"} - UNUSED - SHAPES_OF_INPUT
+
+
+class Odd:
+    """What no setting can be."""
+
+    def __repr__(self):
+        return "<odd>"
+
+
+@pytest.mark.parametrize("layer", classes(), ids=lambda layer: layer.__name__)
+def test_what_is_refused_is_called_by_its_name(layer):
+    needed = NEEDED.get(layer.__name__, {})
+    for name in settings_of(layer):
+        kind = name.rpartition("_")[2]
+        who = f"{layer.__name__}: (each of )?{name} must be"
+        if kind in FOUND_BY_NAME:
+            who = f"{kind}: wants"
+        with pytest.raises((TypeError, ValueError), match=f"^{who} .*<odd>"):
+            layer(**needed | {name: Odd()})
+
+
+def test_shapes_of_an_input_are_refused_by_name():
+    for wrong in ({"shape": (3,), "batch_size": Odd()}, {"batch_shape": Odd()}):
+        with pytest.raises(TypeError, match="^InputLayer: batch_shape must be .*<odd>"):
+            layers.InputLayer(**wrong)
+
+
+# -- weights
+
+
+WEIGHTS = {  # of each layer, and the first words of the settings that go with them
+    "Dense": (["kernel", "bias"], ["kernel", "bias"], (2, 3)),
+    "Conv2D": (["kernel", "bias"], ["kernel", "bias"], (2, 5, 5, 3)),
+    "Conv2DTranspose": (["kernel", "bias"], ["kernel", "bias"], (2, 5, 5, 3)),
+    "DepthwiseConv2D": (["kernel", "bias"], ["depthwise", "bias"], (2, 5, 5, 3)),
+    "SeparableConv2D": (
+        ["depthwise_kernel", "pointwise_kernel", "bias"],
+        ["depthwise", "pointwise", "bias"],
+        (2, 5, 5, 3),
+    ),
+    "BatchNormalization": (["gamma", "beta"], ["gamma", "beta"], (2, 3)),
+    "LayerNormalization": (["gamma", "beta"], ["gamma", "beta"], (2, 3)),
+    "GroupNormalization": (["gamma", "beta"], ["gamma", "beta"], (2, 3)),
+    "PReLU": (["alpha"], ["alpha"], (2, 3)),
+}
+CONSTRAINTS = (MaxNorm(3), NonNeg(), UnitNorm())
+REGULARIZERS = (L1(0.5), L2(0.25), L1(0.125))
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_each_weight_has_its_own_settings(name):
+    weights, words, shape = WEIGHTS[name]
+    settings = dict(NEEDED.get(name, {}))
+    if name == "GroupNormalization":
+        settings["groups"] = 1
+    for k, word in enumerate(words):
+        settings[f"{word}_initializer"] = Constant(k + 2)
+        settings[f"{word}_regularizer"] = REGULARIZERS[k]
+        settings[f"{word}_constraint"] = CONSTRAINTS[k]
+    layer = getattr(layers, name)(**settings, name="mine", dtype="float64")
+    layer.ensure_built(shape)
+    assert [weight.name for weight in layer.trainable_weights] == weights
+    for k, weight in enumerate(layer.trainable_weights):
+        assert weight is getattr(layer, weights[k]) and weight.path == f"mine/{weights[k]}"
+        assert weight.regularizer is REGULARIZERS[k] and weight.constraint is CONSTRAINTS[k]
+        assert weight.dtype == "float64"
+        np.testing.assert_array_equal(weight.numpy(), np.full(weight.shape, k + 2))
