@@ -171,6 +171,9 @@ def test_bad_settings_are_refused(make, error, match):
 def test_inputs_that_do_not_fit_are_refused(layer, shape, match):
     with pytest.raises(ValueError, match=match):
         layer.ensure_built(shape)
+    if "must know" not in match:  # which only its weights must
+        with pytest.raises(ValueError, match=match):
+            layer.compute_output_shape(shape)
 
 
 @pytest.mark.parametrize(

@@ -785,6 +785,8 @@ def test_layers_of_images_want_four_axes(layer, shape, hint):
     match = rf"layer 'c' .*: wants images, .* but got shape .*{shape[-1]}\)\. {hint}"
     with pytest.raises(ValueError, match=match):
         layer(np.zeros(shape))
+    with pytest.raises(ValueError, match=match):
+        layer.compute_output_shape(shape)
 
 
 def test_conv2d_recognizes_channels_first():
@@ -949,6 +951,8 @@ def test_global_pooling_reduces_rows_and_columns():
     x = np.arange(12.0).reshape(1, 2, 3, 2)
     np.testing.assert_array_equal(GlobalAveragePooling2D()(x).numpy(), [[5, 6]])
     np.testing.assert_array_equal(GlobalMaxPooling2D()(x).numpy(), [[10, 11]])
+    for layer, wanted in ((GlobalAveragePooling2D, [5, 6]), (GlobalMaxPooling2D, [10, 11])):
+        np.testing.assert_array_equal(layer(keepdims=True)(x).numpy(), [[[wanted]]])
 
 
 # -- reshaping
