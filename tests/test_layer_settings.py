@@ -123,3 +123,15 @@ def test_each_weight_has_its_own_settings(name):
         assert weight.regularizer is REGULARIZERS[k] and weight.constraint is CONSTRAINTS[k]
         assert weight.dtype == "float64"
         np.testing.assert_array_equal(weight.numpy(), np.full(weight.shape, k + 2))
+
+
+def test_moving_averages_begin_as_they_are_told():
+    layer = layers.BatchNormalization(
+        moving_mean_initializer=Constant(2), moving_variance_initializer=Constant(3), name="mine"
+    )
+    layer.ensure_built((2, 4))
+    mean, variance = layer.non_trainable_weights
+    assert mean is layer.moving_mean and variance is layer.moving_variance
+    assert (mean.path, variance.path) == ("mine/moving_mean", "mine/moving_variance")
+    np.testing.assert_array_equal(mean.numpy(), [2, 2, 2, 2])
+    np.testing.assert_array_equal(variance.numpy(), [3, 3, 3, 3])
