@@ -258,7 +258,12 @@ def test_cropping_to_the_aspect_ratio_keeps_the_middle(image, size, rows, column
 
 @pytest.mark.parametrize(
     ("image", "size", "above", "beside"),
-    [((6, 8), (4, 4), 1, 0), ((9, 5), (3, 3), 0, 2), ((6, 8), (2, 6), 0, 5), ((3, 3), (5, 2), 2, 0)],
+    [
+        ((6, 8), (4, 4), 1, 0),
+        ((9, 5), (3, 3), 0, 2),
+        ((6, 8), (2, 6), 0, 5),
+        ((3, 3), (5, 2), 2, 0),
+    ],
 )
 def test_padding_to_the_aspect_ratio_puts_equal_borders_on_two_sides(image, size, above, beside):
     x = np.random.default_rng(0).normal(size=(2, *image, 3)).astype(np.float32)

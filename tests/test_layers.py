@@ -91,6 +91,18 @@ CASES = {
         (2, 4, 3, 8),
         80,
     ),
+    "depthwise dilated": (
+        lambda **k: DepthwiseConv2D((2, 3), dilation_rate=(3, 2), activation="tanh", **k),
+        IMAGES,
+        (2, 4, 2, 4),
+        28,
+    ),
+    "separable dilated": (
+        lambda **k: SeparableConv2D(3, 2, dilation_rate=(3, 2), activation="tanh", **k),
+        IMAGES,
+        (2, 4, 4, 3),
+        31,
+    ),
     "separable": (lambda **k: SeparableConv2D(3, 3, **k), IMAGES, (2, 5, 4, 3), 51),
     "separable multiplied": (
         lambda **k: SeparableConv2D(3, 3, depth_multiplier=2, use_bias=False, **k),
@@ -140,6 +152,18 @@ CASES = {
         IMAGES,
         (2, 14, 18, 3),
         99,
+    ),
+    "transposed dilated": (
+        lambda **k: Conv2DTranspose(3, 2, dilation_rate=(3, 2), activation="tanh", **k),
+        IMAGES,
+        (2, 10, 8, 3),
+        51,
+    ),
+    "transposed more": (
+        lambda **k: Conv2DTranspose(3, 2, (3, 2), output_padding=(2, 1), **k),
+        IMAGES,
+        (2, 22, 13, 3),
+        51,
     ),
     "layer normalization": (lambda **k: LayerNormalization(**k), IMAGES, IMAGES, 8),
     "layer normalization of images": (
