@@ -135,3 +135,78 @@ def test_moving_averages_begin_as_they_are_told():
     assert (mean.path, variance.path) == ("mine/moving_mean", "mine/moving_variance")
     np.testing.assert_array_equal(mean.numpy(), [2, 2, 2, 2])
     np.testing.assert_array_equal(variance.numpy(), [3, 3, 3, 3])
+
+
+@pytest.mark.parametrize("center", [True, False])
+@pytest.mark.parametrize("scale", [True, False])
+@pytest.mark.parametrize(
+    ("make", "axes"),
+    [
+        (lambda **k: layers.LayerNormalization(axis=[2, 3], **k), (2, 3)),
+        (lambda **k: layers.GroupNormalization(1, **k), (1, 2, 3)),
+        (layers.BatchNormalization, (0, 1, 2)),
+    ],
+    ids=["layer", "group", "batch"],
+)
+def test_normalization_with_and_without_gamma_and_beta(make, axes, center, scale):
+    x = np.random.default_rng(0).normal(3, 2, size=(4, 3, 5, 6))
+    layer = make(center=center, scale=scale, epsilon=0.25, dtype="float64")
+    layer.ensure_built(x.shape)
+    wanted = x - x.mean(axes, keepdims=True)
+    wanted = wanted / np.sqrt(x.var(axes, keepdims=True) + 0.25)
+    if scale:
+        gamma = np.linspace(1, 2, layer.gamma.size).reshape(layer.gamma.shape)
+        layer.gamma.assign(gamma)
+        wanted = wanted * gamma
+    if center:
+        beta = np.linspace(-1, 5, layer.beta.size).reshape(layer.beta.shape)
+        layer.beta.assign(beta)
+        wanted = wanted + beta
+    assert (layer.gamma is None, layer.beta is None) == (not scale, not center)
+    assert len(layer.trainable_weights) == center + scale
+    np.testing.assert_allclose(layer(x, training=True).numpy(), wanted, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.Dense(2),
+        layers.BatchNormalization(),
+        layers.LayerNormalization(),
+        layers.GroupNormalization(1),
+        layers.Normalization(),
+        layers.PReLU(),
+    ],
+    ids=lambda layer: layer.name,
+)
+def test_rows_want_two_axes(layer):
+    match = rf"^layer '{layer.name}' .*: wants inputs of at least two axes, .* got shape \(5,\)"
+    for use in (layer.compute_output_shape, layer.build):
+        with pytest.raises(ValueError, match=match):
+            use((5,))
+
+
+@pytest.mark.parametrize(("groups", "blocks"), [(-1, 6), (1, 1), (2, 2), (3, 3), (6, 6)])
+@pytest.mark.parametrize("shape", [(4, 3, 5, 6), (4, 5, 6), (4, 6)])
+def test_group_normalization_cuts_the_channels_into_blocks(groups, blocks, shape):
+    x = np.random.default_rng(0).normal(3, 2, size=shape)
+    parts = x.reshape(4, -1, blocks, 6 // blocks)
+    wanted = parts - parts.mean((1, 3), keepdims=True)
+    wanted = (wanted / np.sqrt(parts.var((1, 3), keepdims=True) + 0.25)).reshape(shape)
+    settings = {"axis": len(shape) - 1, "center": False, "scale": False, "dtype": "float64"}
+    y = layers.GroupNormalization(groups, epsilon=0.25, **settings)(x).numpy()
+    np.testing.assert_allclose(y, wanted, rtol=1e-9, atol=1e-9)
+
+
+def test_group_normalization_wants_groups_of_one_size_on_the_last_axis():
+    two = layers.GroupNormalization(2)
+    assert two.compute_output_shape((None, 5, 5, None)) == (None, 5, 5, None)
+    with pytest.raises(ValueError, match="the 3 channels .* cannot be divided into 2 equal groups"):
+        two.compute_output_shape((None, None, None, 3))
+    with pytest.raises(ValueError, match="groups must be an integer of at least 1, but is -2"):
+        layers.GroupNormalization(-2)
+    for axis in (-2, 0, 2, 4, 5):
+        with pytest.raises(ValueError, match=f"axis={axis} is not supported"):
+            layers.GroupNormalization(2, axis=axis).build((2, 5, 5, 4))
+        with pytest.raises(ValueError, match=f"axis={axis} is not supported"):
+            layers.BatchNormalization(axis=axis).build((2, 5, 5, 4))

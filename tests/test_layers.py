@@ -243,6 +243,14 @@ def test_output_has_the_shape_that_was_foretold(case):
     assert layer.output_shape == (None, *y_shape[1:])
 
 
+def test_a_layer_can_be_built_by_hand(case):
+    make, x_shape, *_ = case
+    layer = make()
+    layer.build(x_shape)
+    assert layer.built and layer.input_shape[1:] == x_shape[1:]
+    layer.ensure_built(x_shape)  # not once more
+
+
 def test_parameters_are_counted(case):
     make, x_shape, _, count = case
     layer = built(make(), x_shape)
