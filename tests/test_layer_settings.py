@@ -210,3 +210,33 @@ def test_group_normalization_wants_groups_of_one_size_on_the_last_axis():
             layers.GroupNormalization(2, axis=axis).build((2, 5, 5, 4))
         with pytest.raises(ValueError, match=f"axis={axis} is not supported"):
             layers.BatchNormalization(axis=axis).build((2, 5, 5, 4))
+
+
+AFFINE = {
+    "Dense": (3,),
+    "Conv2D": (4, 3),
+    "DepthwiseConv2D": (3,),
+    "SeparableConv2D": (4, 3),
+    "Conv2DTranspose": (4, 3),
+}
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("name", AFFINE)
+def test_the_activation_is_that_of_the_output_without_one(name, activation):
+    x = np.random.default_rng(0).normal(size=(2, 6, 5, 3)).astype(np.float32)
+    plain, layer = (getattr(layers, name)(*AFFINE[name], activation=a) for a in (None, activation))
+    y = plain(x).numpy()
+    layer.ensure_built(x.shape)
+    layer.set_weights(plain.get_weights())
+    wanted = np.maximum(y, 0) if activation == "relu" else np.tanh(y)
+    assert y.min() < 0
+    np.testing.assert_allclose(layer(x).numpy(), wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in AFFINE if name != "Dense"])
+def test_flat_images_are_refused_by_whatever_looks_at_a_shape(name):
+    layer = getattr(layers, name)(*AFFINE[name], name="c")
+    for use in (layer.build, layer.compute_output_shape, layer.multiply_adds):
+        with pytest.raises(ValueError, match="^layer 'c' .*: wants images, .* Flat images"):
+            use((2, 5))

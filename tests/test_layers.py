@@ -1013,6 +1013,8 @@ def test_reshape_wants_as_many_numbers():
         ValueError, match=r"\(2, 12\), 12 numbers each, in the shape \(5,\), .* 5\."
     ):
         Reshape((5,))(np.zeros((2, 12)))
+    with pytest.raises(ValueError, match=r"12 numbers each, in the shape \(5,\)"):
+        Reshape((5,)).compute_output_shape((None, 12))
     with pytest.raises(ValueError, match="which holds a multiple of 5"):
         Reshape((5, -1))(np.zeros((2, 12)))
     assert Reshape((5, -1)).compute_output_shape((None, None, 3)) == (None, 5, None)
