@@ -101,6 +101,7 @@ def test_sizes_that_are_not_known_yet_stay_open(layer, shape):
             ValueError,
             r"Cropping2D: cropping must be an integer, a pair \(rows, columns\) or",
         ),
+        (lambda: layers.Permute((1, 2.5)), TypeError, "Permute: each axis must be an integer of"),
         (lambda: layers.Permute(2), TypeError, r"Permute: dims must be a tuple, as \(2, 1\)"),
         (
             lambda: layers.Permute((1, 1)),
