@@ -268,8 +268,8 @@ def test_cropping_to_the_aspect_ratio_keeps_the_middle(image, size, rows, column
 )
 def test_padding_to_the_aspect_ratio_puts_equal_borders_on_two_sides(image, size, above, beside):
     x = np.random.default_rng(0).normal(size=(2, *image, 3)).astype(np.float32)
-    framed = np.pad(x, ((0, 0), (above, above), (beside, beside), (0, 0)), constant_values=7)
-    y = layers.Resizing(*size, pad_to_aspect_ratio=True, fill_value=7)(x).numpy()
+    framed = np.pad(x, ((0, 0), (above, above), (beside, beside), (0, 0)), constant_values=-7)
+    y = layers.Resizing(*size, pad_to_aspect_ratio=True, fill_value=-7)(x).numpy()
     np.testing.assert_array_equal(y, layers.Resizing(*size)(framed.astype(np.float32)).numpy())
 
 

@@ -36,6 +36,7 @@ def test_values_and_shapes(layer):
     assert layer().compute_output_shape(shapes) == (None, *wanted.shape[1:])
     inputs = [Input(x.shape[1:]) for x in given]
     model = Model(inputs, function(inputs, name="merged"))
+    assert type(model.get_layer("merged")) is layer
     np.testing.assert_allclose(model(given).numpy(), wanted, rtol=1e-6)
     assert type(layer.from_config(layer().get_config())) is layer
 
@@ -109,6 +110,10 @@ def test_sizes_are_stretched_as_in_keras(shapes):
         (lambda x: layers.Add()([x, Input((3,))]), r"cannot combine .* \(None, 4\), \(None, 3\)"),
         (lambda x: layers.Subtract()([x, x, x]), "wants exactly 2 tensors, but got 3"),
         (lambda x: layers.Concatenate()([x, Input((3, 4))]), "side by side along axis -1"),
+        (
+            lambda x: layers.Concatenate(1)([Input((2, 3)), Input((2, 4))]),
+            "all other sizes must be",
+        ),
         (lambda x: layers.Concatenate(axis=3)([x, x]), "side by side along axis 3"),
         (lambda x: x + np.ones(7), r"the shapes \(1, 4\) and \(7,\) do not fit"),
     ],
