@@ -225,6 +225,37 @@ def test_a_quarter_turn_goes_counter_clockwise():
     np.testing.assert_allclose(y.numpy()[0, ..., 0], [[3, 6, 9], [2, 5, 8], [1, 4, 7]], atol=1e-5)
 
 
+TURN = 2 * np.pi * 0.07
+SOURCES = {  # layer: where pixel i, j, counted from the middle of an image of 9 x 6, comes from
+    "rotation": (
+        layers.RandomRotation((0.07, 0.07)),
+        lambda i, j: (np.cos(TURN) * i + np.sin(TURN) * j, np.cos(TURN) * j - np.sin(TURN) * i),
+    ),
+    "zoom": (
+        layers.RandomZoom((-0.3, -0.3), (0.2, 0.2)),
+        lambda i, j: (0.7 * i, 1.2 * j),
+    ),
+    "zoom of both": (layers.RandomZoom((0.4, 0.4)), lambda i, j: (1.4 * i, 1.4 * j)),
+    "translation": (
+        layers.RandomTranslation((0.15, 0.15), (-0.4, -0.4)),
+        lambda i, j: (i - 0.15 * 9, j + 0.4 * 6),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_each_pixel_comes_from_where_the_formula_says(name):
+    """Between pixels of a slope, bilinear interpolation gives the slope's own numbers."""
+    layer, source = SOURCES[name]
+    i, j = np.mgrid[:9, :6] - np.array([4, 2.5])[:, None, None]
+    h, w = source(i, j)
+    inside = (abs(h) <= 4) & (abs(w) <= 2.5)
+    slope = (3 * i - 5 * j).reshape(1, 9, 6, 1)
+    y = layer(slope).numpy()[0, :, :, 0]
+    assert inside.sum() >= 20
+    np.testing.assert_allclose(y[inside], (3 * h - 5 * w)[inside], atol=1e-4)
+
+
 def test_every_image_is_turned_by_an_angle_of_its_own():
     x = np.tile(np.arange(101, dtype=np.float32)[:, None] - 50, (400, 1, 101))[..., None]
     y = layers.RandomRotation((-0.05, 0.1), seed=0)(x).numpy()

@@ -101,6 +101,7 @@ def test_sizes_that_are_not_known_yet_stay_open(layer, shape):
             ValueError,
             r"Cropping2D: cropping must be an integer, a pair \(rows, columns\) or",
         ),
+        (lambda: layers.Permute((1, 2.5)), TypeError, "Permute: each axis must be an integer of"),
         (lambda: layers.Permute(2), TypeError, r"Permute: dims must be a tuple, as \(2, 1\)"),
         (
             lambda: layers.Permute((1, 1)),
@@ -171,6 +172,9 @@ def test_bad_settings_are_refused(make, error, match):
 def test_inputs_that_do_not_fit_are_refused(layer, shape, match):
     with pytest.raises(ValueError, match=match):
         layer.ensure_built(shape)
+    if "must know" not in match:  # which only its weights must
+        with pytest.raises(ValueError, match=match):
+            layer.compute_output_shape(shape)
 
 
 @pytest.mark.parametrize(
@@ -231,3 +235,53 @@ def test_the_constraint_of_slopes_is_kept_with_them():
     layer = layers.PReLU(alpha_constraint="non_neg")
     layer(IMAGES)
     np.testing.assert_array_equal(layer.alpha.constraint(np.array([-1.0, 1.0])), [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("image", "size", "rows", "columns"),
+    [
+        ((6, 8), (3, 3), (0, 6), (1, 7)),
+        ((9, 5), (2, 4), (3, 5), (0, 5)),
+        ((2, 9), (9, 1), (0, 2), (4, 5)),  # 2 / 9 of a column are one
+        ((9, 2), (1, 9), (4, 5), (0, 2)),
+        ((4, 6), (2, 3), (0, 4), (0, 6)),
+    ],
+)
+def test_cropping_to_the_aspect_ratio_keeps_the_middle(image, size, rows, columns):
+    x = np.random.default_rng(0).normal(size=(2, *image, 3)).astype(np.float32)
+    middle = x[:, slice(*rows), slice(*columns)]
+    wanted = layers.Resizing(*size)(middle).numpy()
+    y = layers.Resizing(*size, crop_to_aspect_ratio=True)(x).numpy()
+    np.testing.assert_array_equal(y, wanted)
+    larger = layers.CenterCrop(size[0] * 5, size[1] * 5)(x).numpy()
+    np.testing.assert_array_equal(larger, layers.Resizing(size[0] * 5, size[1] * 5)(middle).numpy())
+
+
+@pytest.mark.parametrize(
+    ("image", "size", "above", "beside"),
+    [
+        ((6, 8), (4, 4), 1, 0),
+        ((9, 5), (3, 3), 0, 2),
+        ((6, 8), (2, 6), 0, 5),
+        ((3, 3), (5, 2), 2, 0),
+    ],
+)
+def test_padding_to_the_aspect_ratio_puts_equal_borders_on_two_sides(image, size, above, beside):
+    x = np.random.default_rng(0).normal(size=(2, *image, 3)).astype(np.float32)
+    framed = np.pad(x, ((0, 0), (above, above), (beside, beside), (0, 0)), constant_values=-7)
+    y = layers.Resizing(*size, pad_to_aspect_ratio=True, fill_value=-7)(x).numpy()
+    np.testing.assert_array_equal(y, layers.Resizing(*size)(framed.astype(np.float32)).numpy())
+
+
+@pytest.mark.parametrize(
+    ("size", "rows", "columns"),
+    [
+        ((4, 3), (1, 5), (2, 5)),
+        ((6, 8), (0, 6), (0, 8)),
+        ((6, 1), (0, 6), (3, 4)),
+        ((1, 8), (2, 3), (0, 8)),
+    ],
+)
+def test_the_middle_of_images_is_cut_out(size, rows, columns):
+    wanted = IMAGES[:, slice(*rows), slice(*columns)]
+    np.testing.assert_array_equal(layers.CenterCrop(*size)(IMAGES).numpy(), wanted)

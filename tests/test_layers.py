@@ -91,6 +91,18 @@ CASES = {
         (2, 4, 3, 8),
         80,
     ),
+    "depthwise dilated": (
+        lambda **k: DepthwiseConv2D((2, 3), dilation_rate=(3, 2), activation="tanh", **k),
+        IMAGES,
+        (2, 4, 2, 4),
+        28,
+    ),
+    "separable dilated": (
+        lambda **k: SeparableConv2D(3, 2, dilation_rate=(3, 2), activation="tanh", **k),
+        IMAGES,
+        (2, 4, 4, 3),
+        31,
+    ),
     "separable": (lambda **k: SeparableConv2D(3, 3, **k), IMAGES, (2, 5, 4, 3), 51),
     "separable multiplied": (
         lambda **k: SeparableConv2D(3, 3, depth_multiplier=2, use_bias=False, **k),
@@ -140,6 +152,18 @@ CASES = {
         IMAGES,
         (2, 14, 18, 3),
         99,
+    ),
+    "transposed dilated": (
+        lambda **k: Conv2DTranspose(3, 2, dilation_rate=(3, 2), activation="tanh", **k),
+        IMAGES,
+        (2, 10, 8, 3),
+        51,
+    ),
+    "transposed more": (
+        lambda **k: Conv2DTranspose(3, 2, (3, 2), output_padding=(2, 1), **k),
+        IMAGES,
+        (2, 22, 13, 3),
+        51,
     ),
     "layer normalization": (lambda **k: LayerNormalization(**k), IMAGES, IMAGES, 8),
     "layer normalization of images": (
@@ -217,6 +241,14 @@ def test_output_has_the_shape_that_was_foretold(case):
     assert layer.compute_output_shape(x_shape) == y_shape
     assert layer.input_shape == (None, *x_shape[1:])
     assert layer.output_shape == (None, *y_shape[1:])
+
+
+def test_a_layer_can_be_built_by_hand(case):
+    make, x_shape, *_ = case
+    layer = make()
+    layer.build(x_shape)
+    assert layer.built and layer.input_shape[1:] == x_shape[1:]
+    layer.ensure_built(x_shape)  # not once more
 
 
 def test_parameters_are_counted(case):
@@ -785,6 +817,8 @@ def test_layers_of_images_want_four_axes(layer, shape, hint):
     match = rf"layer 'c' .*: wants images, .* but got shape .*{shape[-1]}\)\. {hint}"
     with pytest.raises(ValueError, match=match):
         layer(np.zeros(shape))
+    with pytest.raises(ValueError, match=match):
+        layer.compute_output_shape(shape)
 
 
 def test_conv2d_recognizes_channels_first():
@@ -949,6 +983,8 @@ def test_global_pooling_reduces_rows_and_columns():
     x = np.arange(12.0).reshape(1, 2, 3, 2)
     np.testing.assert_array_equal(GlobalAveragePooling2D()(x).numpy(), [[5, 6]])
     np.testing.assert_array_equal(GlobalMaxPooling2D()(x).numpy(), [[10, 11]])
+    for layer, wanted in ((GlobalAveragePooling2D, [5, 6]), (GlobalMaxPooling2D, [10, 11])):
+        np.testing.assert_array_equal(layer(keepdims=True)(x).numpy(), [[[wanted]]])
 
 
 # -- reshaping
@@ -977,6 +1013,8 @@ def test_reshape_wants_as_many_numbers():
         ValueError, match=r"\(2, 12\), 12 numbers each, in the shape \(5,\), .* 5\."
     ):
         Reshape((5,))(np.zeros((2, 12)))
+    with pytest.raises(ValueError, match=r"12 numbers each, in the shape \(5,\)"):
+        Reshape((5,)).compute_output_shape((None, 12))
     with pytest.raises(ValueError, match="which holds a multiple of 5"):
         Reshape((5, -1))(np.zeros((2, 12)))
     assert Reshape((5, -1)).compute_output_shape((None, None, 3)) == (None, 5, None)

@@ -36,6 +36,7 @@ def test_values_and_shapes(layer):
     assert layer().compute_output_shape(shapes) == (None, *wanted.shape[1:])
     inputs = [Input(x.shape[1:]) for x in given]
     model = Model(inputs, function(inputs, name="merged"))
+    assert type(model.get_layer("merged")) is layer
     np.testing.assert_allclose(model(given).numpy(), wanted, rtol=1e-6)
     assert type(layer.from_config(layer().get_config())) is layer
 
@@ -45,6 +46,45 @@ def test_concatenate_along_another_axis():
     assert layer([A, B[:, :1]]).shape == (2, 4, 4)
     assert layer.compute_output_shape([(None, 3, 4), (None, None, 4)]) == (None, None, 4)
     assert layers.Concatenate.from_config(layer.get_config()).axis == 1
+
+
+@pytest.mark.parametrize(
+    ("shapes", "wide", "wanted"),
+    [
+        ([(3, 4), (4,)], [(3, 4), (1, 4)], (3, 4)),
+        ([(3, 4), (1, 4)], [(3, 4), (1, 4)], (3, 4)),
+        ([(1, 4), (3, 1), (1, 1)], [(1, 4), (3, 1), (1, 1)], (3, 4)),
+        ([(4,), (5, 3, 1), (3, 4)], [(1, 1, 4), (5, 3, 1), (1, 3, 4)], (5, 3, 4)),
+        ([(1,), (1, 1)], [(1, 1), (1, 1)], (1, 1)),
+    ],
+)
+def test_axes_of_size_1_are_put_behind_that_of_the_batch(shapes, wide, wanted):
+    given = [np.random.default_rng(k).normal(size=(2, *shape)) for k, shape in enumerate(shapes)]
+    total = sum(x.reshape(2, *sizes) for x, sizes in zip(given, wide, strict=True))
+    np.testing.assert_allclose(layers.Add(dtype="float64")(given).numpy(), total, rtol=1e-12)
+    assert layers.Add().compute_output_shape([(2, *shape) for shape in shapes]) == (2, *wanted)
+    assert layers.Add().compute_output_shape([(None, *shape) for shape in shapes])[1:] == wanted
+
+
+def test_sizes_that_are_not_known_yet_stay_open_unless_another_one_decides():
+    foretold = layers.Add().compute_output_shape
+    assert foretold([(None, None, 4), (None, 3, None)]) == (None, 3, 4)
+    assert foretold([(None, None, 1), (None, 1, 1)]) == (None, None, 1)
+    side_by_side = layers.Concatenate(axis=-1).compute_output_shape
+    assert side_by_side([(None, None, 4), (None, 3, 2)]) == (None, 3, 6)
+    assert side_by_side([(None, None, 4), (None, None, None)]) == (None, None, None)
+    assert layers.Concatenate(axis=-2).compute_output_shape([(1, 2, 3), (1, 4, 3)]) == (1, 6, 3)
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1, -2, -3])
+def test_tensors_are_put_side_by_side_along_any_axis(axis):
+    wanted = np.concatenate([A, B], axis)
+    layer = layers.Concatenate(axis)
+    np.testing.assert_array_equal(layer([A, B]).numpy(), wanted)
+    assert layer.compute_output_shape([A.shape, B.shape]) == wanted.shape
+    for far in (-4, 3):
+        with pytest.raises(ValueError, match=f"side by side along axis {far}"):
+            layers.Concatenate(far)([A, B])
 
 
 @pytest.mark.parametrize("shapes", [((3, 4), (4,)), ((3, 4), (1, 4)), ((1, 4), (3, 1), (3, 4))])
@@ -70,6 +110,10 @@ def test_sizes_are_stretched_as_in_keras(shapes):
         (lambda x: layers.Add()([x, Input((3,))]), r"cannot combine .* \(None, 4\), \(None, 3\)"),
         (lambda x: layers.Subtract()([x, x, x]), "wants exactly 2 tensors, but got 3"),
         (lambda x: layers.Concatenate()([x, Input((3, 4))]), "side by side along axis -1"),
+        (
+            lambda x: layers.Concatenate(1)([Input((2, 3)), Input((2, 4))]),
+            "all other sizes must be",
+        ),
         (lambda x: layers.Concatenate(axis=3)([x, x]), "side by side along axis 3"),
         (lambda x: x + np.ones(7), r"the shapes \(1, 4\) and \(7,\) do not fit"),
     ],

@@ -153,3 +153,51 @@ def test_a_model_learns_behind_it():
 def test_mistakes_are_noticed(make, error, match):
     with pytest.raises(error, match=match):
         make()
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (4,), (1, 1), (1, 4), (3, 1), (3, 4)])
+def test_given_means_are_stretched_as_numpy_stretches_them(shape):
+    rng = np.random.default_rng(0)
+    mean, variance = rng.normal(size=shape), rng.uniform(1, 4, size=shape)
+    x = rng.normal(size=(2, 3, 5, 4))
+    layer = layers.Normalization((1, 3), mean, variance, dtype="float64")
+    wide = (1,) * (2 - len(shape)) + shape
+    center, square = (array.reshape(wide)[None, :, None] for array in (mean, variance))
+    np.testing.assert_allclose(layer(x).numpy(), (x - center) / np.sqrt(square), rtol=1e-12)
+    assert layer.get_config()["mean"] == mean.tolist()
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 3), (5, 4), (3, 5), (1, 3, 4)])
+def test_given_means_that_cannot_be_stretched_are_refused(shape):
+    layer = layers.Normalization((1, 3), np.zeros(shape), np.ones(shape))
+    with pytest.raises(
+        ValueError, match=r"mean and variance of shape .* do not fit to axis=\(1, 3"
+    ):
+        layer.build((None, 3, 5, 4))
+
+
+def test_a_single_channel_takes_no_several_means():
+    with pytest.raises(ValueError, match=r"of shape \(3,\) do not fit"):
+        layers.Normalization(mean=[1, 2, 3], variance=[1, 1, 1]).build((None, 1))
+
+
+def test_rescaling_takes_arrays():
+    layer = layers.Rescaling(np.array([1.0, 2.0]), np.array([0.5, -1.0]))
+    np.testing.assert_array_equal(layer(np.ones((3, 2))).numpy(), [[1.5, 1.0]] * 3)
+    assert layer.get_config()["scale"] == [1.0, 2.0]
+
+
+def test_adapt_to_a_single_number_and_to_none():
+    layer = layers.Normalization()
+    layer.adapt(np.array([[5.0]]))
+    assert layer.built and (layer.mean.numpy().item(), layer.variance.numpy().item()) == (5, 0)
+    with pytest.raises(ValueError, match=r"adapt\(\) got no inputs"):
+        layers.Normalization().adapt(np.zeros((4, 0)))
+
+
+def test_batches_that_differ_in_their_channels_are_refused():
+    with pytest.raises(ValueError, match=r"was built for inputs of shape \(None, 3\), but got"):
+        layers.Normalization().adapt([np.ones((4, 3)), np.ones((4, 1))])
+    layer = layers.Normalization()
+    layer.build((None, 3))
+    assert layer.compute_output_shape((None, None)) == (None, None)

@@ -240,13 +240,14 @@ class PReLU(Layer):
         """Make the slopes for inputs of (batch, ...)."""
         self.check_input(input_shape)
         sizes = self._sizes(input_shape)
-        if None in sizes:
+        known = tuple(size for size in sizes if size is not None)
+        if len(known) < len(sizes):
             raise ValueError(
                 f"{self.title}: must know all sizes that it does not share, but the input has "
                 f"shape {input_shape}. Name the others in shared_axes."
             )
         self.alpha = self.add_weight(
-            tuple(size or 0 for size in sizes),
+            known,
             self.alpha_initializer,
             regularizer=self.alpha_regularizer,
             constraint=self.alpha_constraint,

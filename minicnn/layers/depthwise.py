@@ -115,7 +115,7 @@ class DepthwiseLayer(Layer):
         """I * J * P * Q * C * depth_multiplier for one image."""
         self.check_input(input_shape)
         channels = known_channels(self.title, input_shape) * self.depth_multiplier
-        z = (input_shape[0], *self.window.counts(input_shape), channels)
+        z = (None, *self.window.counts(input_shape), channels)
         P, Q = self.kernel_size
         return size_of_sample(self.title, z) * P * Q
 

@@ -43,13 +43,14 @@ class Dropout(Layer):
         self, rate: float, noise_shape: Any = None, seed: int | None = None, **keywords: Any
     ) -> None:
         super().__init__(**keywords)
-        self.rate = number("Dropout: rate", rate, high=1)
+        who = type(self).__name__
+        self.rate = number(f"{who}: rate", rate, high=1)
         self.noise_shape = noise_shape
         if noise_shape is not None:
-            self.noise_shape = arguments.shape("Dropout", "noise_shape", noise_shape)
+            self.noise_shape = arguments.shape(who, "noise_shape", noise_shape)
         self.seed = seed
         if seed is not None:
-            self.seed = arguments.whole_number("Dropout", "seed", seed, at_least=0)
+            self.seed = arguments.whole_number(who, "seed", seed, at_least=0)
         self._random = new_generator(self.seed)
 
     def check_input(self, shape: Shape) -> None:

@@ -182,12 +182,13 @@ class LayerNormalization(RowNormalization):
         """Make the weights for inputs of (batch, ..., C)."""
         self.check_input(input_shape)
         sizes = self._sizes(input_shape)
-        if None in sizes:
+        known = tuple(size for size in sizes if size is not None)
+        if len(known) < len(sizes):
             raise ValueError(
                 f"{self.title}: must know the sizes along axis={self.axis} to make its weights, "
                 f"but the input has shape {input_shape}."
             )
-        self.make_gamma_and_beta(tuple(size or 0 for size in sizes))
+        self.make_gamma_and_beta(known)
         super().build(input_shape)
 
     def call(self, x: Tensor) -> Tensor:

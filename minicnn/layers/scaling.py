@@ -139,15 +139,15 @@ class Normalization(Layer):
         """Make the weights for inputs of (batch, ...)."""
         self.check_input(input_shape)
         sizes = self._sizes(input_shape)
-        if None in sizes:
+        known = tuple(size for size in sizes if size is not None)
+        if len(known) < len(sizes):
             raise ValueError(
                 f"{self.title}: must know the sizes along axis={self.axis}, but the input has "
                 f"shape {input_shape}."
             )
         if self.given_mean is None:
-            shape = tuple(size or 0 for size in sizes)
-            self.mean = self.add_weight(shape, "zeros", trainable=False, name="mean")
-            self.variance = self.add_weight(shape, "ones", trainable=False, name="variance")
+            self.mean = self.add_weight(known, "zeros", trainable=False, name="mean")
+            self.variance = self.add_weight(known, "ones", trainable=False, name="variance")
             self.count = self.add_weight((), "zeros", "int32", trainable=False, name="count")
             self._unadapted = self.mean.data  # until it is replaced, by adapt() or from a file
         elif not _fits(np.shape(self.given_mean), sizes):
@@ -179,10 +179,9 @@ class Normalization(Layer):
             shape = (None, *batch.shape[1:])
             if not self.built:
                 self.build(shape)
-                self.built = True
             self.check_input(shape)
             rest = tuple(k for k in range(batch.ndim) if k not in self._axes(shape))
-            added = batch.size // max(1, self.mean.size)
+            added = batch.size  # only its share of all matters
             share = added / max(1, count + added)
             off = batch.mean(axis=rest) - mean  # combined as kernels/batch_norm.py combines runs
             variance = variance * (1 - share) + batch.var(axis=rest) * share
