@@ -36,6 +36,19 @@ def test_a_mistake_in_a_convolution_is_caught_and_explained(mistake):
         assert found.caught and found.explained, found
 
 
+def test_a_backward_that_uses_the_sign_of_its_gradient_is_explained():
+    class Signed(Op):
+        def forward(self, x):
+            return x * x
+
+        def backward(self, dy):
+            (x,) = self.inputs
+            return 2 * x * Tensor(np.sign(dy.data))
+
+    with pytest.raises(GradientError, match="only the sign of the upstream gradient is used"):
+        gradcheck(lambda x: Signed()(x), np.arange(1.0, 6.0))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(100))
 def test_nothing_is_missed_and_nobody_accused(seed):

@@ -106,9 +106,11 @@ def upstream_ignored(s: Suspect) -> str:
 
 
 def upstream_twice(s: Suspect) -> str:
-    """It would be right for the squares of the upstream gradient."""
+    """It would be right for the squares or the signs of the upstream gradient."""
     if s.is_for(np.square):
         return "the upstream gradient is squared before it is used"
+    if s.is_for(np.sign) and not s.is_for(np.ones_like):
+        return "only the sign of the upstream gradient is used"
     return ""
 
 
@@ -323,9 +325,9 @@ GUESSES: dict[str, Callable[[Suspect], str]] = {
     "sign": sign,
     "factor": factor,
     "precision": precision,
+    "upstream twice": upstream_twice,
     "upstream ignored": upstream_ignored,
     "other input": other_input,
-    "upstream twice": upstream_twice,
     "multiplied": multiplied,
     "axes swapped": axes_swapped,
     "moved": moved,
