@@ -34,7 +34,7 @@ from .geometry import Geometry, share_of
 from .kernel import Array, Kernel, is_gpu_array
 from .max_pool2d import pooled
 from .memory import empty, scratch
-from .packing import pack_piece, padded
+from .packing import pack_piece, padded, piece_count
 from .planning import flattened
 from .sharing import share, threads
 from .simd import array_at, zero_vectors
@@ -148,7 +148,7 @@ def _fetch_weights(worker, workers, k, stages, all_addresses, arena):
         shape = (1, g.P, g.Q, g.K, g.F, 1)
         filters = array_at(addresses[0], g.P * g.Q * g.K * g.F, arena).reshape(shape)
         packed = arena[g.filters : g.filters + g.filters_size]
-        for piece in share_of(worker, workers, g.blocks * g.P * g.Q):
+        for piece in share_of(worker, workers, piece_count(g.P, g.Q, g.K)):
             pack_piece(filters, packed, piece, g.blocks, g.width, g.lanes)
 
 

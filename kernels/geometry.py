@@ -13,7 +13,7 @@ from typing import NamedTuple
 from .compiling import compiled_part
 from .runs import clear_run, copy_run
 
-BAND_BYTES = 1 << 17  # of input rows in one task: a share of the second-level cache
+BAND_BYTES = 1 << 19  # of input rows in one task; with few rows, filters would be fetched often
 
 
 class Geometry(NamedTuple):

@@ -20,7 +20,7 @@ from .sharing import share, threads
 from .simd import lanes
 
 ALONE = 1 << 15  # numbers; one thread has packed fewer of them before a second one has started
-TURNED = 64  # steps that are packed together where filters have to be turned
+STEPS = 64  # that are packed together, of all blocks: so memory is read row by row
 
 
 @compiled_part
@@ -46,12 +46,9 @@ def block_width(F, f, width, LANES):
 
 
 @compiled_part
-def block_at(number, F, width, LANES):
-    """Where a block of filters begins, and its width."""
-    f = 0
-    for _ in range(number):
-        f += block_width(F, f, width, LANES) * LANES
-    return f, block_width(F, f, width, LANES)
+def piece_count(P, Q, K):
+    """How many pieces the filters of a group are packed in."""
+    return P * Q * ((K + STEPS - 1) // STEPS)
 
 
 def pack(filters, width):
@@ -83,38 +80,40 @@ def _pack(threads, workers, filters, packed, blocks, width, LANES):
 
 @compiled_part
 def _pack_pieces(worker, workers, filters, packed, blocks, width, LANES):
-    groups, P, Q, _, _, _ = filters.shape
-    for piece in share_of(worker, workers, groups * blocks * P * Q):
+    groups, P, Q, K, _, _ = filters.shape
+    for piece in share_of(worker, workers, groups * piece_count(P, Q, K)):
         pack_piece(filters, packed, piece, blocks, width, LANES)
 
 
 @compiled_part
 def pack_piece(filters, packed, piece, blocks, width, LANES):
-    """A block of filters, (groups, P, Q, K, F, any), of one group and one cell of the window."""
+    """A few steps of all blocks of filters, (groups, P, Q, K, F, any): of one group and cell."""
     _, P, Q, K, F, _ = filters.shape
-    rest, q = divmod(piece, Q)
-    rest, p = divmod(rest, P)
-    group, number = divmod(rest, blocks)
-    f, vectors = block_at(number, F, width, LANES)
-    count = vectors * LANES
-    at = P * Q * K * (group * padded(F, LANES) + f) + (p * Q + q) * K * count
-    here, valid = filters[group, p, q, :, f:, 0], min(count, F - f)
-    if here.strides[0] < here.strides[1]:  # neighbours in k are neighbours in memory
-        for k in range(0, K, TURNED):
-            _turn(here, packed, at, (k, min(K, k + TURNED)), valid, count)
-    else:
-        for k in range(np.uint64(K)):
-            to = np.uint64(at) + k * np.uint64(count)
-            for lane in range(np.uint64(valid)):
-                packed[to + lane] = here[k, lane]
-    if valid < count:
-        for k in range(K):
-            clear_run(packed, at + k * count + valid, count - valid)
+    group, rest = divmod(piece, piece_count(P, Q, K))
+    cell, k = rest % (P * Q), rest // (P * Q) * STEPS
+    p, q = divmod(cell, Q)
+    steps = min(STEPS, K - k)
+    f = 0
+    for _ in range(blocks):
+        count, valid = block_width(F, f, width, LANES) * LANES, F - f
+        at = P * Q * K * (group * padded(F, LANES) + f) + (cell * K + k) * count
+        _pack_steps(filters[group, p, q, k:, f:, 0], packed, at, steps, min(count, valid), count)
+        f += count
 
 
 @compiled_part
-def _turn(here, packed, at, steps, valid, count):
-    """Some steps of a block, read filter by filter; what is written to stays in the cache."""
-    for lane in range(np.uint64(valid)):
-        for k in range(np.uint64(steps[0]), np.uint64(steps[1])):
-            packed[np.uint64(at) + k * np.uint64(count) + lane] = here[k, lane]
+def _pack_steps(here, packed, at, steps, valid, count):
+    """Some steps of one block, from (steps, filters): in the order in which they are in memory."""
+    steps, valid, at = np.uint64(steps), np.uint64(valid), np.uint64(at)
+    if here.strides[0] < here.strides[1]:  # neighbours in k are neighbours in memory
+        for lane in range(valid):
+            for k in range(steps):
+                packed[at + k * np.uint64(count) + lane] = here[k, lane]
+    else:
+        for k in range(steps):
+            for lane in range(valid):
+                packed[at + k * np.uint64(count) + lane] = here[k, lane]
+    if valid < np.uint64(count):
+        for k in range(steps):
+            first = at + k * np.uint64(count) + valid
+            clear_run(packed, first, np.uint64(count) - valid)

@@ -43,7 +43,9 @@ from .simd import (
     zero_vectors,
 )
 
-FEW_PIXELS = 256  # for so few it does not pay to pack the filters,
+FEW_PIXELS = 16  # for so few it does not pay to pack the filters,
+SOME_PIXELS = 256  # nor for these, if the second-level cache holds
+SOME_WEIGHTS = 1 << 17  # all filters of the task,
 FEW_WEIGHTS = 1 << 11  # and so few do not need it
 FAR_BYTES = 1 << 22  # of x and y together: so many that they come from afar
 FEWEST_STEPS = 64  # of a sum, for which it costs next to nothing to ask for the line of its result
@@ -296,7 +298,9 @@ def step_in_place(g, cut):
     the nearest cache holds them in any order.
     """
     can = g.F % cut.lanes == 0  # tiles read whole vectors
-    should = g.N * g.I * g.J <= FEW_PIXELS or g.P * g.Q * g.K * g.F * g.groups <= FEW_WEIGHTS
+    pixels, weights = g.N * g.I * g.J, g.P * g.Q * g.K * g.F * g.groups
+    some = pixels <= SOME_PIXELS and weights <= SOME_WEIGHTS
+    should = some or pixels <= FEW_PIXELS or weights <= FEW_WEIGHTS
     return g.groups * g.F if can and should else 0
 
 
