@@ -54,7 +54,10 @@ class Quick:
         at_import = set(self._calls.since())
         witnesses = self._witnesses(session.items)
         jobs = [(m, witnesses.get(m.place, [])) for m in [*_honest(self.mutants), *self.mutants]]
-        for (mutant, called_by), status in forked(jobs, self._try, self._limit, self.at_once):
+        trials = forked(jobs, self._try, self._limit, self.at_once)
+        for done, ((mutant, called_by), status) in enumerate(trials, start=1):
+            if done % 100 == 0:
+                print(f"  {done} tried, {len(self.survivors)} survive", file=sys.stderr)
             if mutant.is_honest:
                 _must_survive(mutant, status)
             elif status == UNSURE or status == 0 and (mutant.place in at_import or not called_by):
