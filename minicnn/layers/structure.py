@@ -13,10 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+NESTED = (list, tuple, dict)  # `list | tuple | dict` would be made anew in each of very many calls
+
 
 def is_nested(structure: Any) -> bool:
     """Whether this is a list, tuple or dict, and not a leaf."""
-    return isinstance(structure, list | tuple | dict)
+    return isinstance(structure, NESTED)
 
 
 def leaves(structure: Any) -> list[Any]:

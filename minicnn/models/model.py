@@ -31,6 +31,7 @@ from minicnn.models.summary import layers_of, print_summary
 from minicnn.models.weight_files import read_weights, write_weights
 from minicnn.registry import custom_object_scope
 from minicnn.suggest import did_you_mean
+from minicnn.variable import Variable
 
 FUNCTIONAL_KEYS = {"layers", "input_layers", "output_layers"}
 
@@ -117,6 +118,12 @@ class Model(Inspectable):
     def layers(self) -> list[Layer]:
         """The layers, in the order in which they are computed, or in which a subclass made them."""
         return parts_of(self) if self._layers is None else list(self._layers)
+
+    def _any_weight(self) -> Variable | None:
+        """Every call with an array asks for it, so the layers are asked first."""
+        found = (layer._any_weight() for layer in self._layers or [])
+        known = next((weight for weight in found if weight is not None), None)
+        return super()._any_weight() if known is None else known
 
     @property
     def title(self) -> str:
