@@ -29,7 +29,7 @@ import numpy as np
 
 from . import conv2d, conv_pool, cuda, matmul, softmax
 from .compiling import compiled, compiled_part
-from .conv_pool import bands_for, pooled_tasks, rows_per_task, z_size
+from .conv_pool import cut_for_pooling, pooled_tasks, scratch_for
 from .geometry import Geometry, share_of
 from .kernel import Array, Kernel, is_gpu_array
 from .max_pool2d import pooled
@@ -225,10 +225,9 @@ def _plan(x_shape, dtype, described, with_softmax, workers):
         if pooling is not None:
             window, *placement = pooling
             shape, pools = pooled(shape, window, *placement)
-            rows = rows_per_task(g, pools, dtype.itemsize, workers)
-            g, cut = bands_for(g, pools, rows), cut._replace(shares=1)
+            g, cut, rows = cut_for_pooling(g, cut, pools, dtype, workers)
             fields |= zip(POOLS, (True, *pools, rows), strict=True)
-            scratch = z_size(g) + scratch_size(g, cut)
+            scratch = scratch_for(g, cut)
             where = max(where, math.prod(shape))
         size = g.P * g.Q * g.K * padded(g.F, cut.lanes)
         places = {"filters": 0 if step else arena.take(size), "filters_size": size}

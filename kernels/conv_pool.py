@@ -15,24 +15,25 @@ Here a few rows of z are computed, pooled at once, and forgotten. Nor does the w
 
 Work:     as in conv2d.py; rows of z that two tasks need are computed twice. On the way back, as
           many multiplications as dz has numbers that are not 0, times P*Q * C.
-Threads:  a task owns a band of rows of one image of y; winners.py has the way back.
+Threads:  a task owns a band of rows of one image of y, for some of the filters; winners.py has the
+          way back.
 Versions: NumPy reference, register tiles (simd.py). On a GPU: the kernels named, one by one.
 """
 
 import numba
 import numpy as np
 
-from . import conv2d, max_pool2d, winners
+from . import conv2d, max_pool2d, planning, winners
 from .compiling import compiled, compiled_part
 from .geometry import share_of
 from .kernel import Kernel
 from .max_pool2d import pool_row, pooled
 from .memory import empty, scratch
+from .packing import filters_of
 from .sharing import share, threads
 from .simd import lanes
-from .sweep import prepare, scratch_size, sweep_rows
+from .sweep import prepare, scratch_size, sweep_rows, task_cycles
 
-TASKS_PER_WORKER = 4  # where images are few
 ROWS_BYTES = 1 << 18  # of z in one task: a share of the second-level cache
 
 
@@ -49,42 +50,50 @@ def _forward_tasks(threads, arrays, g, job, pools, scratch):
 
 @compiled_part
 def pooled_tasks(worker, workers, arrays, g, job, pools, scratch):
-    """All tasks of one worker; a row of scratch is memory of its own, as much as `planned` says."""
+    """All tasks of one worker; a row of scratch is its own, as much as scratch_for says."""
     (x, y, where), (pooling, rows_per_task), memory = arrays, pools, scratch[worker]
     P, s, top, I, J = pooling[0], pooling[2], pooling[4], pooling[6], pooling[7]
     C, zero = g.groups * g.F, x.dtype.type(0)
-    begin_z = all_filters = np.int64(0)  # a plain 0 is a type of its own, to be compiled for
+    begin_z = np.int64(0)  # a plain 0 is a type of its own, to be compiled for
     in_z = g.band * g.J * C
     z, spill = memory[:in_z], memory[in_z : in_z + job.spill]
     band = memory[in_z + job.spill :]
     per_image = (I + rows_per_task - 1) // rows_per_task
-    for task in share_of(worker, workers, g.N * per_image):
-        n, begin = task // per_image, task % per_image * rows_per_task
+    per_share = g.N * per_image
+    for task in share_of(worker, workers, job.shares * per_share):
+        n, begin = task % per_share // per_image, task % per_image * rows_per_task
         end = min(begin + rows_per_task, I)
         first = max(0, s * begin - top)
         rows = min(g.I, s * (end - 1) - top + P) - first
-        sweep_rows(x, (z, begin_z, spill), band, (n, first, rows, all_filters), g, job)
+        mine = task // per_share
+        sweep_rows(x, (z, begin_z, spill), band, (n, first, rows, mine), g, job)
+        from_f, to_f = filters_of(mine, job.shares, job.blocks, g.F, g.width, job.lanes)
         for i in range(begin, end):
             at_z, at_y = -first * g.J * C, (n * I + i) * J * C
-            pool_row(z, at_z, y, where, at_y, i, zero, (g.I, g.J, C), pooling)
+            for c in range(0, C, g.F):
+                own = (c + from_f, c + to_f)
+                pool_row(z, at_z, y, where, at_y, i, zero, (g.I, g.J, C), pooling, own)
 
 
-def rows_per_task(g, pooling, itemsize, workers):
-    """How many rows of y a task has: z must fit into the cache, and there must be work for all."""
+def cut_for_pooling(g, cut, pooling, dtype, workers):
+    """Cut up the work anew: (Geometry, Cut, rows of y in a task)."""
     P, s, I = pooling[0], pooling[2], pooling[6]
-    fitting = max(1, (ROWS_BYTES // (itemsize * g.J * g.groups * g.F) - P) // s + 1)
-    tasks_per_image = -(-TASKS_PER_WORKER * workers // g.N)
-    return min(fitting, -(-I // tasks_per_image))
+    row_bytes = dtype.itemsize * g.J * g.groups * g.F
+    fitting = max(1, (ROWS_BYTES // row_bytes - P) // s + 1)
+
+    def under(rows):  # rows of z, that so many rows of y are made of
+        return s * (rows - 1) + P
+
+    def cycles(rows, blocks):
+        return task_cycles(g, cut.lanes, under(rows), blocks)
+
+    rows, shares = planning.cut(g.N, I, fitting, cut.blocks, workers, cycles)
+    return g._replace(band=under(rows)), cut._replace(shares=shares), rows
 
 
-def z_size(g):
-    """How many numbers of z a task has."""
-    return g.band * g.J * g.groups * g.F
-
-
-def bands_for(g, pooling, rows):
-    """The Geometry for tasks of `rows` rows of y."""
-    return g._replace(band=pooling[2] * (rows - 1) + pooling[0])
+def scratch_for(g, cut):
+    """How many numbers of scratch memory a worker needs: for z, and what a sweep needs."""
+    return g.band * g.J * g.groups * g.F + scratch_size(g, cut)
 
 
 def _forward_cpu(x, weight, bias, arrangement, window, placement):
@@ -95,9 +104,8 @@ def _forward_cpu(x, weight, bias, arrangement, window, placement):
         return y, where
     workers = numba.get_num_threads()
     g, job = prepare(filters, bias, False, g)
-    rows = rows_per_task(g, pooling, x.itemsize, workers)
-    g, job = bands_for(g, pooling, rows), job._replace(shares=1)
-    memory = scratch(workers, z_size(g) + scratch_size(g, job), x.dtype)
+    g, job, rows = cut_for_pooling(g, job, pooling, x.dtype, workers)
+    memory = scratch(workers, scratch_for(g, job), x.dtype)
     flat = (x.reshape(-1), y.reshape(-1), where.reshape(-1))
     _forward_tasks(threads(), flat, g, job, (pooling, rows), memory)
     return y, where

@@ -21,7 +21,9 @@ from numba import prange
 from . import cuda
 from .compiling import compiled_parallel, compiled_part
 from .kernel import Kernel
+from .largest import largest
 from .memory import empty
+from .simd import VECTOR_BYTES
 
 
 def _forward_reference(x, window, strides, padding):
@@ -57,68 +59,35 @@ def _scatter_reference(dy, where, x_shape):
 
 
 @compiled_part
-def pool_row(x, at_x, y, where, at_y, i, floor, size, pooling):
-    """Row i of windows of one image; x, y and where are flat.
-
-    Indices are unsigned, because Numba asks of every other one whether it counts from the end, and
-    the question keeps loops from being vectorised.
+def pool_row(x, at_x, y, where, at_y, i, floor, size, pooling, own):
+    """Row i of windows of one image, for some of the channels; x, y and where are flat.
 
     floor: results below it become it; NaN stays NaN.
     at_x, at_y: where the image begins in x, and the row in y and where.
     size: (H, W, C) of the image.
     pooling: (P, Q, s, t, top, left, I, J).
+    own: from which channel to which one.
     """
-    H, W, C = size
+    (H, W, C), (begin, end) = size, own
     P, Q, s, t, top, left, _, J = pooling
-    channels = range(np.uint64(C))
+    LANES = VECTOR_BYTES // x.itemsize
+    vectors = (end - begin) // LANES
+    whole = begin + vectors * LANES
     h_begin, h_end = max(s * i - top, 0), min(s * i - top + P, H)
     for j in range(J):
         w_begin, w_end = max(t * j - left, 0), min(t * j - left + Q, W)
-        here = np.uint64(at_y + j * C)
-        if h_end - h_begin == 2 and w_end - w_begin == 2:
-            first = h_begin * W + w_begin
-            _largest_of_four(x, at_x, y, where, here, first, W, C, floor)
-            continue
-        for c in channels:
-            y[here + c] = x[np.uint64(at_x + (h_begin * W + w_begin) * C) + c]
-            where[here + c] = h_begin * W + w_begin
-        for h in range(h_begin, h_end):
-            for w in range(w_begin, w_end):
-                pixel, there = np.int32(h * W + w), np.uint64(at_x + (h * W + w) * C)
-                for c in channels:
-                    wins = _beats(x[there + c], y[here + c])
-                    where[here + c] = pixel if wins else where[here + c]
-                    y[here + c] = x[there + c] if wins else y[here + c]
-        for c in channels:
-            y[here + c] = floor if y[here + c] < floor else y[here + c]
-
-
-@compiled_part
-def _largest_of_four(x, at_x, y, where, here, first, W, C, floor):
-    """The commonest window, 2 x 2 pixels from number `first` on: they stay in registers."""
-    pixels = (np.int32(first), np.int32(first + 1), np.int32(first + W), np.int32(first + W + 1))
-    one, below = np.uint64(at_x + first * C), np.uint64(at_x + (first + W) * C)
-    two, last = one + np.uint64(C), below + np.uint64(C)
-    for c in range(np.uint64(C)):
-        best, winner = x[one + c], pixels[0]
-        wins = _beats(x[two + c], best)
-        best, winner = x[two + c] if wins else best, pixels[1] if wins else winner
-        wins = _beats(x[below + c], best)
-        best, winner = x[below + c] if wins else best, pixels[2] if wins else winner
-        wins = _beats(x[last + c], best)
-        best, winner = x[last + c] if wins else best, pixels[3] if wins else winner
-        y[here + c] = floor if best < floor else best
-        where[here + c] = winner
-
-
-@compiled_part
-def _beats(value, best):
-    """Whether `value` is larger, or the first NaN.
-
-    `not <=` is true for a NaN in value, and `best == best` is false for one in best. With `&`
-    instead of `and`, there is no branch in the way of vectors.
-    """
-    return (not (value <= best)) & (best == best)
+        first, window = h_begin * W + w_begin, (h_end - h_begin, w_end - w_begin)
+        at, here = at_x + first * C, at_y + j * C
+        if window == (2, 2):  # for which LLVM leaves no loop over the window
+            for v in range(vectors):
+                c = begin + v * LANES
+                largest(x, at + c, (2, 2), (W, C), first, y, where, here + c, floor, False)
+        else:
+            for v in range(vectors):
+                c = begin + v * LANES
+                largest(x, at + c, window, (W, C), first, y, where, here + c, floor, False)
+        for c in range(whole, end):
+            largest(x, at + c, window, (W, C), first, y, where, here + c, floor, True)
 
 
 @compiled_parallel
@@ -126,7 +95,8 @@ def _forward_loops(x, y, where, floor, size, pooling):
     H, W, C = size
     I, J = pooling[6], pooling[7]
     for row in prange(y.size // (J * C)):
-        pool_row(x, row // I * H * W * C, y, where, row * J * C, row % I, floor, size, pooling)
+        at_x, at_y = row // I * H * W * C, row * J * C
+        pool_row(x, at_x, y, where, at_y, row % I, floor, size, pooling, (0, C))
 
 
 @compiled_parallel

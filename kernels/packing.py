@@ -46,6 +46,17 @@ def block_width(F, f, width, LANES):
 
 
 @compiled_part
+def filters_of(share, shares, blocks, F, width, LANES):
+    """From which filter of a group to which one a share of its blocks goes: (begin, end)."""
+    first, behind = -(-share * blocks // shares), -(-(share + 1) * blocks // shares)
+    begin = f = 0
+    for block in range(behind):
+        begin = f if block == first else begin
+        f += block_width(F, f, width, LANES) * LANES
+    return begin, min(f, F)
+
+
+@compiled_part
 def piece_count(P, Q, K):
     """How many pieces the filters of a group are packed in."""
     return P * Q * ((K + STEPS - 1) // STEPS)

@@ -278,7 +278,7 @@ class VectorCode:
         return "f32" if isinstance(self.vector.element, ir.FloatType) else "f64"
 
     def _alignment(self):
-        return 4 if isinstance(self.vector.element, ir.FloatType) else 8
+        return 8 if isinstance(self.vector.element, ir.DoubleType) else 4
 
 
 class Tile(VectorCode):

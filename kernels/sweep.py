@@ -246,18 +246,19 @@ def plan(g, dtype, workers):
     g = g._replace(tiles=tiles(dtype), width=best_width(-(-g.F // LANES), g.J))
     if _suits_row_tiles(g, dtype):
         g = g._replace(tiles=row_tiles(dtype, g.Q), across=pixels_in_row(g.J, g.Q))
-    blocks = block_count(g.F, g.width, LANES)
-
-    def cycles(rows, blocks):
-        vectors = g.groups * g.P * g.Q * g.K * blocks * g.width
-        copied = g.band_size(rows) // LANES if g.hangs_over else 0
-        return TASK_CYCLES + rows * g.J * vectors / 2 + (vectors + copied) * VECTOR_CYCLES
-
+    blocks, cycles = block_count(g.F, g.width, LANES), functools.partial(task_cycles, g, LANES)
     band, shares = cut(g.N, g.I, g.fitting_rows(dtype.itemsize), blocks, workers, cycles)
     spill = MOST_PIXELS * max(WIDTHS) * LANES
     far = (g.N * g.H * g.W * g.C + g.N * g.I * g.J * g.F * g.groups) * dtype.itemsize > FAR_BYTES
     asks = far and g.P * g.Q * g.K >= FEWEST_STEPS
     return g._replace(band=band), Cut(g.hangs_over, asks, shares, blocks, LANES, spill)
+
+
+def task_cycles(g, LANES, rows, blocks):
+    """About how long a task takes that owns some rows of an image and some blocks of filters."""
+    vectors = g.groups * g.P * g.Q * g.K * blocks * g.width
+    copied = g.band_size(rows) // LANES if g.hangs_over else 0
+    return TASK_CYCLES + rows * g.J * vectors / 2 + (vectors + copied) * VECTOR_CYCLES
 
 
 def _suits_row_tiles(g, dtype):

@@ -1,0 +1,101 @@
+"""The largest pixel of a window, for a vector of channels at a time.
+
+LLVM would make vectors of a plain loop over channels, too, but four at a time, and what is less
+than that it takes one by one; and before each loop it would ask whether x, y and where overlap.
+Layers have as few as 8 or 16 channels, so the few instructions are written by hand.
+"""
+
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from .simd import VECTOR_BYTES, VectorCode, lanes
+
+NUMBER = ir.IntType(32)  # of a pixel
+
+
+def _largest_in_python(x, at, window, size, first, y, where, here, floor, single):
+    """One window and one vector of channels, in Python; the compiled one does the same.
+
+    A value wins if it is larger, or the first NaN: `not <=` is true for a NaN in value, and
+    `best == best` is false for one in best.
+
+    x, at: flat array, and where in it the first pixel of the window is.
+    window: (rows, columns) of it.
+    size: (W, C) of the image.
+    first: the number of the first pixel in its image.
+    y, where, here: flat arrays for the largest value and its pixel's number, and where in them.
+    floor: results below it become it; NaN stays NaN.
+    single: whether it is one channel only.
+    """
+    count = 1 if single else lanes(x.dtype)
+    W, C = size
+    best, winner = x[at : at + count], np.full(count, first)
+    for p, q in np.ndindex(*window):
+        pixel = p * W + q
+        value = x[at + pixel * C :][:count]
+        wins = ~(value <= best) & (best == best)
+        best, winner = np.where(wins, value, best), np.where(wins, first + pixel, winner)
+    y[here : here + count] = np.where(best < floor, floor, best)
+    where[here : here + count] = winner
+
+
+@intrinsic(prefer_literal=True)
+def _largest_in_llvm(typing, x, at, window, size, first, y, where, here, floor, single):
+    """The arguments are those of _largest_in_python."""
+    given = (x, at, window, size, first, y, where, here, floor, single)
+
+    def codegen(context, builder, signature, args):
+        def pointer(k, index):
+            array = context.make_array(signature.args[k])(context, builder, value=args[k])
+            return builder.gep(array.data, [args[index]])
+
+        count = 1 if single.literal_value else VECTOR_BYTES * 8 // x.dtype.bitwidth
+        code = Largest(builder, ir.VectorType(context.get_value_type(x.dtype), count))
+        shapes = (*cgutils.unpack_tuple(builder, args[2]), *cgutils.unpack_tuple(builder, args[3]))
+        best, winner = code.search(pointer(0, 1), *shapes, args[4])
+        code.keep(best, winner, pointer(5, 7), pointer(6, 7), args[8])
+        return context.get_dummy_value()
+
+    return types.void(*given), codegen
+
+
+class Largest(VectorCode):
+    """Writes the LLVM code for one vector of channels."""
+
+    def __init__(self, builder, vector):
+        super().__init__(builder, vector)
+        self.numbers = VectorCode(builder, ir.VectorType(NUMBER, vector.count))
+
+    def search(self, x, rows, columns, W, C, first):
+        """The largest values and the numbers of their pixels."""
+        builder = self.builder
+        best = cgutils.alloca_once_value(builder, self._load(x, 0))
+        winner = cgutils.alloca_once_value(builder, self._number(first))
+        with cgutils.for_range(builder, rows) as row, cgutils.for_range(builder, columns) as column:
+            pixel = builder.add(builder.mul(row.index, W), column.index)
+            value = self._load(builder.gep(x, [builder.mul(pixel, C)]), 0)
+            former = builder.load(best)
+            larger = builder.fcmp_unordered(">", value, former)
+            wins = builder.and_(larger, builder.fcmp_ordered("==", former, former))
+            number = self._number(builder.add(first, pixel))
+            builder.store(builder.select(wins, value, former), best)
+            builder.store(builder.select(wins, number, builder.load(winner)), winner)
+        return builder.load(best), builder.load(winner)
+
+    def keep(self, best, winner, y, where, floor):
+        """Write to y what is not below the floor, and to where which pixels they are."""
+        low = self._broadcast(floor)
+        self._save(self.builder.select(self.builder.fcmp_ordered("<", best, low), low, best), y, 0)
+        self.numbers._save(winner, where, 0)
+
+    def _number(self, pixel):
+        return self.numbers._broadcast(self.builder.trunc(pixel, NUMBER))
+
+
+largest: Any = _largest_in_python if numba.config.DISABLE_JIT else _largest_in_llvm
