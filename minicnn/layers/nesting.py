@@ -19,6 +19,8 @@ from minicnn.layers.structure import is_nested, leaves
 if TYPE_CHECKING:
     from minicnn.layers.layer import Layer
 
+PLAIN = {type(None), bool, int, float, str}  # of most attributes; every training step comes here
+
 
 def parts_by_attribute(layer: Layer) -> Iterator[tuple[str, Layer | list[Layer]]]:
     """Each attribute of `layer` that is a layer or holds some, with these layers.
@@ -29,12 +31,15 @@ def parts_by_attribute(layer: Layer) -> Iterator[tuple[str, Layer | list[Layer]]
 
     seen: set[Layer] = set()
     for attribute, value in vars(layer).items():
+        kind = type(value)
+        if kind in PLAIN or kind in (list, tuple) and PLAIN.issuperset(map(type, value)):
+            continue
         if isinstance(value, Layer) and value not in seen:
             seen.add(value)
             yield attribute, value
         elif is_nested(value):
-            found = (leaf for leaf in leaves(value) if isinstance(leaf, Layer))
-            parts = {part: None for part in found if part not in seen}
+            found = [leaf for leaf in leaves(value) if isinstance(leaf, Layer)]
+            parts = dict.fromkeys([part for part in found if part not in seen])
             seen.update(parts)
             if parts:
                 yield "layers" if attribute == "_layers" else attribute, list(parts)
