@@ -57,8 +57,8 @@ def _largest_in_llvm(typing, x, at, window, size, first, y, where, here, floor, 
 
         count = 1 if single.literal_value else VECTOR_BYTES * 8 // x.dtype.bitwidth
         code = Largest(builder, ir.VectorType(context.get_value_type(x.dtype), count))
-        shapes = (*cgutils.unpack_tuple(builder, args[2]), *cgutils.unpack_tuple(builder, args[3]))
-        best, winner = code.search(pointer(0, 1), *shapes, args[4])
+        window, size = (cgutils.unpack_tuple(builder, args[k]) for k in (2, 3))
+        best, winner = code.search(pointer(0, 1), window, size, args[4])
         code.keep(best, winner, pointer(5, 7), pointer(6, 7), args[8])
         return context.get_dummy_value()
 
@@ -72,9 +72,9 @@ class Largest(VectorCode):
         super().__init__(builder, vector)
         self.numbers = VectorCode(builder, ir.VectorType(NUMBER, vector.count))
 
-    def search(self, x, rows, columns, W, C, first):
+    def search(self, x, window, size, first):
         """The largest values and the numbers of their pixels."""
-        builder = self.builder
+        builder, (rows, columns), (W, C) = self.builder, window, size
         best = cgutils.alloca_once_value(builder, self._load(x, 0))
         winner = cgutils.alloca_once_value(builder, self._number(first))
         with cgutils.for_range(builder, rows) as row, cgutils.for_range(builder, columns) as column:
