@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -63,7 +64,7 @@ def resolve(kind: str, base: type[T], table: Mapping[str, Callable[..., T]], ide
         base: the class of such objects.
         table: what makes an object without arguments, by name.
         identifier: an object; its class; its name; or {"class_name": ..., "config": {...}}, as it
-            stands in files, where None is the same as an argument left out.
+            stands in files, which may say that there is None of what we do not know at all.
 
     Raises:
         ValueError: the table has no such name.
@@ -80,9 +81,10 @@ def resolve(kind: str, base: type[T], table: Mapping[str, Callable[..., T]], ide
     if isinstance(identifier, str):
         return lookup(kind, identifier, table)()
     if isinstance(identifier, dict) and "class_name" in identifier:
-        config = identifier.get("config") or {}
-        given = {name: value for name, value in config.items() if value is not None}
-        return lookup(kind, identifier["class_name"], table)(**given)
+        make, config = lookup(kind, identifier["class_name"], table), identifier.get("config") or {}
+        known = inspect.signature(make).parameters
+        given = {key: value for key, value in config.items() if key in known or value is not None}
+        return make(**given)
     raise TypeError(
         f"{kind}: wants a name or an object of class {base.__name__}, but got {identifier!r} "
         f"({type(identifier).__name__})."

@@ -36,12 +36,15 @@ def test_numbers_out_of_range_are_refused(value, limits, error, match):
         number("x", value, **limits)
 
 
-def test_a_saved_none_is_the_same_as_an_argument_left_out():
+def test_a_saved_none_is_what_was_given_or_of_no_argument_that_we_know():
     def make(a=1, b=2):
         return (a, b)
 
-    saved = {"class_name": "pair", "config": {"a": 5, "b": None}}
-    assert resolve("pair", tuple, {"pair": make}, saved) == (5, 2)
+    saved = {"class_name": "pair", "config": {"a": 5, "b": None, "c": None}}
+    assert resolve("pair", tuple, {"pair": make}, saved) == (5, None)
+    saved["config"]["c"] = 3
+    with pytest.raises(TypeError, match="'c'"):
+        resolve("pair", tuple, {"pair": make}, saved)
     assert resolve("pair", tuple, {"pair": make}, {"class_name": "pair"}) == (1, 2)
     with pytest.raises(ValueError, match="unknown pair 'par'. Did you mean 'pair'"):
         resolve("pair", tuple, {"pair": make}, {"class_name": "par"})

@@ -154,6 +154,11 @@ def test_r2_is_its_formula(settings):
     check(metric, r2_score, NUMBERS[:, 0], p, settings, rtol=1e-9)
 
 
+def test_scores_of_each_column_are_still_wanted_when_r2_comes_back_from_a_file():
+    saved = metrics.serialize(metrics.R2Score(class_aggregation=None))
+    assert metrics.deserialize(saved).class_aggregation is None
+
+
 def test_r2_of_labels_without_variance_is_0_or_unknown():
     metric = metrics.R2Score(class_aggregation=None)
     got = metric([[2.0, 2.0], [2.0, 2.0]], [[2.0, 3.0], [2.0, 2.0]])
