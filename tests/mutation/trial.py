@@ -8,6 +8,7 @@ survives is tried again the slow way: a process that imports the mutant's text, 
 
 from __future__ import annotations
 
+import gc
 import importlib.machinery
 import itertools
 import json
@@ -22,7 +23,7 @@ import pytest
 from calls import Calls
 from forking import forked
 from planting import Mutant
-from swapping import swap
+from swapping import Functions
 
 ROOT = Path(__file__).parents[2]
 SILENT = ("-s", "-p", "no:cacheprovider", "-p", "no:terminal")
@@ -36,7 +37,7 @@ class Quick:
         self.mutants, self.at_once = mutants, at_once
         self.survivors: list[Mutant] = []
         self.unsure: list[Mutant] = []
-        self._calls = Calls(folder)
+        self._folder, self._calls = folder, Calls(folder)
         self._failed = False
 
     def run(self, tests: Sequence[str]) -> None:
@@ -53,6 +54,8 @@ class Quick:
             raise RuntimeError("the tests cannot be collected")
         at_import = set(self._calls.since())
         witnesses = self._witnesses(session.items)
+        self._functions = Functions(self._folder)
+        gc.freeze()  # else each trial would copy all that its garbage collector looks at
         jobs = [(m, witnesses.get(m.place, [])) for m in [*_honest(self.mutants), *self.mutants]]
         trials = forked(jobs, self._try, self._limit, self.at_once)
         for done, ((mutant, called_by), status) in enumerate(trials, start=1):
@@ -103,7 +106,7 @@ class Quick:
         mutant, witnesses = job
         _be_silent()
         try:
-            swap(mutant)
+            self._functions.swap(mutant)
         except ValueError:
             return UNSURE
         tests = _with_following([item for item, _ in witnesses])
