@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +19,12 @@ def forked(
 ) -> Iterator[tuple[Job, int]]:
     """Each job and its exit code, from a process of its own; one that takes too long has 1."""
     waiting, running = iter(jobs), dict[int, tuple[Job, float]]()
+    parent = os.getppid()
     while True:
+        if os.getppid() != parent:  # somebody has ended the program, and nobody waits for the jobs
+            for process in running:
+                os.killpg(process, signal.SIGKILL)
+            sys.exit(1)
         while len(running) < at_once and (job := next(waiting, None)):
             running[_begun(job, work)] = job, time.monotonic() + limit(job)
         if not running:
