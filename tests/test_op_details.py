@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from cases import CASES
 
 from minicnn import ops
 from minicnn.autograd import Tensor, Watcher, grad, watch
@@ -184,6 +185,17 @@ def test_everything_joins_the_device_of_the_tensor_beside_it(name):
     result = BESIDE[name](there(1, 3))
     assert result.device == "emulator"
     np.testing.assert_array_equal(result.numpy(), BESIDE[name](here).numpy())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gradients_of_gradients_stay_on_the_device_of_the_inputs(name):
+    function, *arrays = CASES[name]
+    xs = [Tensor(array, requires_grad=True).to("emulator") for array in arrays]
+    y = function(*xs)
+    dxs = grad(ops.sum(ops.square(y)), xs, create_graph=True)
+    total = ops.sum(ops.square(dxs[0]))
+    ddxs = grad(total, xs) if total.requires_grad else []
+    assert {tensor.device for tensor in (y, *dxs, *ddxs)} == {"emulator"}
 
 
 # Types.

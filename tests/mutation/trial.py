@@ -55,6 +55,7 @@ class Quick:
         at_import = set(self._calls.since())
         witnesses = self._witnesses(session.items)
         self._functions = Functions(self._folder)
+        _warm_up()
         gc.freeze()  # else each trial would copy all that its garbage collector looks at
         jobs = [(m, witnesses.get(m.place, [])) for m in [*_honest(self.mutants), *self.mutants]]
         trials = forked(jobs, self._try, self._limit, self.at_once)
@@ -173,6 +174,13 @@ def _plant(mutant: Mutant) -> None:
 
     assert not any(name.startswith("minicnn") for name in sys.modules), "imported too early"
     importlib.machinery.SourceFileLoader.get_code = get_code  # type: ignore[method-assign,assignment]
+
+
+def _warm_up() -> None:
+    """Let Numba import now what each trial would import."""
+    import numba  # not before: it would read too early whether it shall compile
+
+    numba.njit(lambda x: x + 1)(1)
 
 
 def _be_silent() -> None:
