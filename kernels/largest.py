@@ -1,8 +1,8 @@
 """The largest pixel of a window, for a vector of channels at a time.
 
-LLVM would make vectors of a plain loop over channels, too, but four at a time, and what is less
-than that it takes one by one; and before each loop it would ask whether x, y and where overlap.
-Layers have as few as 8 or 16 channels, so the few instructions are written by hand.
+LLVM makes vectors of a plain loop over channels, too, but four at a time, and channels that do not
+fill all four it takes one by one; before each loop it asks whether x, y and where overlap. Layers
+have as few as 8 or 16 channels, so the few instructions are written by hand.
 """
 
 from typing import Any

@@ -12,7 +12,7 @@ need to know nothing of windows. Of equal pixels the first wins; the first NaN b
 Work:     N*I*J * P*Q * C comparisons; N*I*J * C copies.
 Threads:  one prange step owns a row of windows of one image in `forward` and `gather`, and one
           whole image in `scatter`: windows overlap, but not those of two images.
-Versions: NumPy reference, Numba loops. CUDA (max_pool2d.cu).
+Versions: NumPy reference, Numba loops over vectors of channels (largest.py), CUDA (max_pool2d.cu).
 """
 
 import numpy as np

@@ -35,7 +35,7 @@ WITNESSES = {  # folder: the tests that must notice
     " functional sequential nesting hooks",
     "minicnn/losses": "losses loss_formulas" + TRAINING,
     "minicnn/optimizers": "optimizers optimizer_formulas optimizer_options schedules" + TRAINING,
-    "minicnn/metrics": "metrics metric_formulas counting_metrics" + TRAINING,
+    "minicnn/metrics": "metrics metric_formulas metric_details counting_metrics" + TRAINING,
     "kernels": "op_kernels kernels simd",
 }
 COMPILED = "sharing ops gradients optimizers"  # what else tests kernels that are compiled
