@@ -20,6 +20,8 @@ Threads:  a task owns a band of rows of one image of y, for some of the filters;
 Versions: NumPy reference, register tiles (simd.py). On a GPU: the kernels named, one by one.
 """
 
+import functools
+
 import numba
 import numpy as np
 
@@ -77,18 +79,25 @@ def pooled_tasks(worker, workers, arrays, g, job, pools, scratch):
 
 def cut_for_pooling(g, cut, pooling, dtype, workers):
     """Cut up the work anew: (Geometry, Cut, rows of y in a task)."""
-    P, s, I = pooling[0], pooling[2], pooling[6]
-    row_bytes = dtype.itemsize * g.J * g.groups * g.F
-    fitting = max(1, (ROWS_BYTES // row_bytes - P) // s + 1)
+    rows, shares = _best_cut(g, cut.lanes, cut.blocks, pooling, dtype.itemsize, workers)
+    return g._replace(band=_under(rows, pooling)), cut._replace(shares=shares), rows
 
-    def under(rows):  # rows of z, that so many rows of y are made of
-        return s * (rows - 1) + P
+
+@functools.lru_cache(maxsize=1024)
+def _best_cut(g, lanes, blocks, pooling, itemsize, workers):
+    """Rows of y in a task, and shares of the filters."""
+    P, s, I = pooling[0], pooling[2], pooling[6]
+    fitting = max(1, (ROWS_BYTES // (itemsize * g.J * g.groups * g.F) - P) // s + 1)
 
     def cycles(rows, blocks):
-        return task_cycles(g, cut.lanes, under(rows), blocks)
+        return task_cycles(g, lanes, _under(rows, pooling), blocks)
 
-    rows, shares = planning.cut(g.N, I, fitting, cut.blocks, workers, cycles)
-    return g._replace(band=under(rows)), cut._replace(shares=shares), rows
+    return planning.cut(g.N, I, fitting, blocks, workers, cycles)
+
+
+def _under(rows, pooling):
+    """How many rows of z so many rows of y are made of."""
+    return pooling[2] * (rows - 1) + pooling[0]
 
 
 def scratch_for(g, cut):

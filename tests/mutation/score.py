@@ -116,6 +116,7 @@ def main() -> int:
     parser.add_argument("--at-once", type=int, default=2, metavar="PROCESSES")
     settings = parser.parse_args()
     os.chdir(ROOT)
+    os.environ["NUMBA_NUM_THREADS"] = "1"  # of each trial, or those of several would get in the way
     everything = [
         (folder, mutant)
         for folder in settings.folder or WITNESSES
