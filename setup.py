@@ -7,7 +7,7 @@ from setuptools import setup
 CUPY = ">=14.0,<15"  # exactly one of cuda12 and cuda13: both install a package named cupy
 ONNX = "onnx>=1.17"
 PILLOW = "pillow>=10"
-TEST = ["pytest>=8", PILLOW]
+TEST = ["pytest>=8", "pytest-xdist>=3.6", PILLOW]
 
 setup(
     name="minicnn",

@@ -6,8 +6,11 @@ import sys
 
 import pytest
 
-from minicnn import random
-from minicnn.backend import get_device, set_device
+if "PYTEST_XDIST_WORKER" in os.environ:  # threads that wait shall leave the cores to other workers
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+from minicnn import random  # noqa: E402
+from minicnn.backend import get_device, set_device  # noqa: E402
 
 collect_ignore = ["contract.py"]  # a program, which needs Keras; test_contract_layers.py runs it
 collect_ignore_glob = ["scripts/*"]  # programs; test_scripts.py runs them
