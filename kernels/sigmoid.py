@@ -1,24 +1,41 @@
-"""The S-shaped activations on the way back: their slopes can be told from their results.
+"""The S-shaped activations, and their slopes, which can be told from their results.
 
-    dx = dy * y * (1 - y)      sigmoid_grad, y = sigmoid(x)
-    dx = dy * (1 - y^2)        tanh_grad,    y = tanh(x)
+    y  = 1 / (1 + e^-x)                        sigmoid
+    y  = (e^x - e^-x) / (e^x + e^-x)           tanh
+    dx = dy * y * (1 - y)                      sigmoid_grad, y = sigmoid(x)
+    dx = dy * (1 - y^2)                        tanh_grad,    y = tanh(x)
 
-There is nothing here for the way forward, for NumPy's exp and tanh know vectors.
+Neither may overflow, nor lose digits where its result is small. So e is raised to -|x|, which is
+never above 1, for sigmoid; and tanh is t / (t + 2) with t = e^(2|x|) - 1, and the sign of x.
 
-Work:     three operations per number; the time goes into memory. NumPy needs three passes, and
-          two arrays more.
-Threads:  one prange step owns a run of neighbouring numbers; a single run starts no threads.
-Versions: NumPy reference, Numba loops, CUDA (sigmoid.cu).
+Work:     a power of e, 40 operations, and a division per number; on the way back three operations.
+Threads:  one prange step owns a run of neighbouring numbers; a single run starts no threads. On a
+          GPU one thread owns one number.
+Versions: NumPy reference, Numba loops with the powers of exponential.py, CUDA (sigmoid.cu).
 """
 
+import math
+
+import numpy as np
 from numba import prange
 
 from . import cuda
-from .compiling import compiled, compiled_parallel
+from .compiling import compiled, compiled_parallel, compiled_part
+from .exponential import power_parts, two_to_the
 from .kernel import Kernel
 from .memory import empty
 
 RUN = 1 << 14  # numbers per prange step: enough to outweigh starting it
+FLAT = 20.0  # from there on tanh is 1, in float64, too
+
+
+def _sigmoid_reference(x):
+    shrunk = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, shrunk) / (1 + shrunk)
+
+
+def _tanh_reference(x):
+    return np.tanh(x)
 
 
 def _sigmoid_grad_reference(dy, y):
@@ -27,6 +44,54 @@ def _sigmoid_grad_reference(dy, y):
 
 def _tanh_grad_reference(dy, y):
     return dy * (1 - y * y)
+
+
+@compiled_part
+def _sigmoid_of(x, lowest):
+    """lowest: below it, powers of e are 0."""
+    real = type(x)
+    z = -abs(x)
+    n, series = power_parts(lowest if z < lowest else z)
+    half = np.floor(n * real(0.5))  # 2^n itself may be too small for a whole fraction
+    shrunk = (series + real(1)) * two_to_the(half) * two_to_the(n - half)
+    return (shrunk if x < 0 else real(1)) / (shrunk + real(1))
+
+
+@compiled_part
+def _tanh_of(x):
+    real = type(x)
+    z = abs(x)
+    z = real(FLAT) if z > real(FLAT) else z
+    n, series = power_parts(z + z)
+    power = two_to_the(n)
+    t = power * series + (power - real(1))
+    return math.copysign(t / (t + real(2)), x)
+
+
+@compiled
+def _sigmoid_run(x, y, lowest):
+    for k in range(np.uint64(x.size)):
+        y[k] = _sigmoid_of(x[k], lowest)
+
+
+@compiled
+def _tanh_run(x, y):
+    for k in range(np.uint64(x.size)):
+        y[k] = _tanh_of(x[k])
+
+
+@compiled_parallel
+def _sigmoid_loops(x, y, lowest):
+    for run in prange((x.size + RUN - 1) // RUN):
+        first, last = run * RUN, min((run + 1) * RUN, x.size)
+        _sigmoid_run(x[first:last], y[first:last], lowest)
+
+
+@compiled_parallel
+def _tanh_loops(x, y):
+    for run in prange((x.size + RUN - 1) // RUN):
+        first, last = run * RUN, min((run + 1) * RUN, x.size)
+        _tanh_run(x[first:last], y[first:last])
 
 
 @compiled
@@ -55,6 +120,21 @@ def _tanh_grad_loops(dy, y, dx, one):
         _tanh_grad_run(dy[first:last], y[first:last], dx[first:last], one)
 
 
+def _sigmoid_cpu(x):
+    y = empty(x.shape, x.dtype)
+    lowest = np.log(np.finfo(x.dtype).smallest_subnormal) - 1
+    loops = _sigmoid_run if x.size <= RUN else _sigmoid_loops
+    loops(x.reshape(-1), y.reshape(-1), x.dtype.type(lowest))
+    return y
+
+
+def _tanh_cpu(x):
+    y = empty(x.shape, x.dtype)
+    loops = _tanh_run if x.size <= RUN else _tanh_loops
+    loops(x.reshape(-1), y.reshape(-1))
+    return y
+
+
 def _sigmoid_grad_cpu(dy, y):
     return _in_runs(_sigmoid_grad_run, _sigmoid_grad_loops, dy, y)
 
@@ -70,6 +150,20 @@ def _in_runs(run, loops, dy, y):
     return dx
 
 
+def _sigmoid_gpu(x):
+    return _launched("sigmoid_of", x)
+
+
+def _tanh_gpu(x):
+    return _launched("tanh_of", x)
+
+
+def _launched(name, x):
+    y = cuda.empty(x.shape, x.dtype, like=x)
+    cuda.launch("sigmoid", name, cuda.blocks(x.size), 256, x, y, x.size)
+    return y
+
+
 def _sigmoid_grad_gpu(dy, y):
     dx = cuda.empty(dy.shape, dy.dtype, like=dy)
     cuda.launch("sigmoid", "sigmoid_grad", cuda.blocks(dy.size), 256, dy, y, dx, dy.size)
@@ -82,6 +176,10 @@ def _tanh_grad_gpu(dy, y):
     return dx
 
 
+sigmoid = Kernel(
+    "sigmoid.sigmoid", reference=_sigmoid_reference, cpu=_sigmoid_cpu, gpu=_sigmoid_gpu
+)
+tanh = Kernel("sigmoid.tanh", reference=_tanh_reference, cpu=_tanh_cpu, gpu=_tanh_gpu)
 sigmoid_grad = Kernel(
     "sigmoid.sigmoid_grad",
     reference=_sigmoid_grad_reference,

@@ -111,6 +111,8 @@ def _of_single_numbers(dtype: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
         yield "relu.forward", (x,)
         yield "relu.backward", (x, x)
         yield "addition.forward", (x, x, True)
+        yield "sigmoid.sigmoid", (x,)
+        yield "sigmoid.tanh", (x,)
         yield "sigmoid.sigmoid_grad", (x, x)
         yield "sigmoid.tanh_grad", (x, x)
         yield "normal_cdf.forward", (x,)

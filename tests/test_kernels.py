@@ -336,6 +336,8 @@ def simple():
     return {
         "relu.forward": (normal(1, 3, 40, 50, 9),),
         "relu.backward": (normal(1, 3, 40, 50, 9), normal(2, 3, 40, 50, 9)),
+        "sigmoid.sigmoid": (9 * normal(1, 3, 40, 50, 3),),
+        "sigmoid.tanh": (9 * normal(1, 3, 40, 50, 3),),
         "sigmoid.sigmoid_grad": (normal(1, 3, 40, 50, 9), normal(2, 3, 40, 50, 9)),
         "sigmoid.tanh_grad": (normal(1, 3, 40, 50, 9), normal(2, 3, 40, 50, 9)),
         "matmul.multiply": (normal(1, 45, 37), normal(2, 37, 70), normal(3, 70), True),
@@ -504,6 +506,32 @@ def test_slopes_of_sigmoid_and_tanh_of_any_size(size):
     dy, y = normal(1, size), normal(2, size)
     np.testing.assert_allclose(kernels.sigmoid.sigmoid_grad(dy, y), dy * y * (1 - y), rtol=1e-13)
     np.testing.assert_allclose(kernels.sigmoid.tanh_grad(dy, y), dy * (1 - y**2), rtol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", [0, 1, 7, 20_000])
+@pytest.mark.parametrize("name", ["sigmoid", "tanh"])
+def test_sigmoid_and_tanh_are_exact_to_the_last_two_digits(name, size, dtype):
+    x = (normal(1, size) * 10 ** np.linspace(-9, 2, size)).astype(dtype)
+    exact = {"tanh": np.tanh, "sigmoid": lambda x: 1 / (1 + np.exp(-x))}[name]
+    wanted = exact(x.astype(np.longdouble))
+    y = getattr(kernels.sigmoid, name)(x)
+    assert (y.shape, y.dtype) == (x.shape, x.dtype)
+    info = np.finfo(dtype)
+    np.testing.assert_array_less(
+        np.abs(y - wanted), 3 * np.maximum(info.eps * np.abs(wanted), info.smallest_subnormal)
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["sigmoid", "tanh"])
+def test_sigmoid_and_tanh_at_their_ends(name, dtype):
+    kernel, huge = getattr(kernels.sigmoid, name), np.finfo(dtype).max
+    x = np.array([-np.inf, -huge, huge, np.inf, np.nan, -0.0], dtype)
+    y = kernel(x)
+    low, middle = (0, 0.5) if name == "sigmoid" else (-1, -0.0)
+    np.testing.assert_array_equal(y, [low, low, 1, 1, np.nan, middle])
+    assert np.signbit(y[-1]) == (name == "tanh")
 
 
 @pytest.mark.parametrize("sizes", [(1, 1, 1), (0, 3, 2), (3, 0, 2), (14, 5, 33), (3, 500, 300)])
