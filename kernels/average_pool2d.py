@@ -16,7 +16,7 @@ import numpy as np
 from numba import prange
 
 from . import cuda
-from .compiling import compiled, compiled_parallel
+from .compiling import compiled, compiled_parallel, compiled_part
 from .kernel import Kernel
 from .max_pool2d import pooled
 from .memory import empty
@@ -53,8 +53,8 @@ def _spread_reference(dy, x_shape, window, strides, padding):
     return dx
 
 
-@compiled
-def _pool_row(x, at_x, y, at_y, i, size, pooling):
+@compiled_part
+def average_row(x, at_x, y, at_y, i, size, pooling):
     """Row i of windows of one image; x and y are flat, as in max_pool2d.pool_row.
 
     at_x, at_y: where the image begins in x, and the row in y.
@@ -98,7 +98,7 @@ def _forward_loops(x, y, size, pooling):
     H, W, C = size
     I, J = pooling[6], pooling[7]
     for row in prange(y.size // (J * C)):
-        _pool_row(x, row // I * H * W * C, y, row * J * C, row % I, size, pooling)
+        average_row(x, row // I * H * W * C, y, row * J * C, row % I, size, pooling)
 
 
 @compiled_parallel

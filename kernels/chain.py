@@ -1,8 +1,10 @@
-"""A chain of convolutions, poolings and matrix products in one call: what inference wants.
+"""A chain of convolutions, matrix products and poolings in one call: what inference wants.
 
     x = conv2d.forward(x, weight, bias, relu)      or
     x = conv_pool.forward(x, weight, bias)         or
-    x = matmul.multiply(x, weight, bias, relu)     link by link
+    x = matmul.multiply(x, weight, bias, relu)     or
+    x = max_pool2d.forward(x)                      or
+    x = average_pool2d.forward(x)                  link by link; sigmoid or tanh behind the first
 
     and at the end, where it is wanted, softmax.forward(x)
 
@@ -11,32 +13,36 @@ half a dozen calls from Python would take several times as long as the arithmeti
 are done before Python is asked again. What lies between two links is forgotten.
 
 How much memory each link wants, and how its work is cut up, is planned in Python, once for each
-shape of x, and handed over as a table of whole numbers: a row per link, the fields of a Stage. The
+shape of x, and handed over as a table of whole numbers: a row per link, the fields of STAGE. The
 weights are passed by their addresses, because Numba would compile the loop over the links anew for
 each number of them.
 
 Work:     that of the links.
-Threads:  all work on one link, then all on the next; in each as sweep.py and conv_pool.py say.
+Threads:  all work on one link, then all on the next; in each as sweep.py and conv_pool.py say, and
+          a pooling alone is shared by rows of windows.
 Versions: NumPy reference, register tiles (simd.py). On a GPU: the kernels named, link by link.
 """
 
 import functools
 import math
+import operator
 from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 
-from . import conv2d, conv_pool, cuda, matmul, softmax
+from . import average_pool2d, conv2d, conv_pool, cuda, matmul, max_pool2d, sigmoid, softmax
+from .average_pool2d import average_row
 from .compiling import compiled, compiled_part
 from .conv_pool import cut_for_pooling, pooled_tasks, scratch_for
 from .geometry import Geometry, share_of
 from .kernel import Array, Kernel, is_gpu_array
-from .max_pool2d import pooled
+from .max_pool2d import pool_row, pooled
 from .memory import empty, scratch
 from .packing import pack_piece, padded, piece_count
 from .planning import flattened
 from .sharing import share, threads
+from .sigmoid import sigmoid_in_place, tanh_in_place
 from .simd import array_at, zero_vectors
 from .softmax import softmax_rows
 from .sweep import Cut, Job, plan, scratch_size, step_in_place, sweep_tasks
@@ -46,8 +52,12 @@ EVERY_PIXEL = ((1, 1), ((0, 0), (0, 0)), (1, 1), 1)  # strides, padding, dilatio
 
 AT_HAND = 1 << 23  # bytes that may be kept for the next call, always
 LITTLE_WORK = 1 << 14  # multiplications, that one thread does,
-FEW_POWERS = 1 << 7  # as it does so few of e
+FEW_POWERS = 1 << 7  # as it does so few of e,
+FEW_CURVES = 1 << 11  # and so many of them, on vectors
 NUMBERS_APART = 16  # in the arena: a cache line of float32
+BEHIND, ALONE, AVERAGE = 1, 2, 3  # what `pools` says: behind a convolution, or a link of its own
+CURVES = {"sigmoid": 1, "tanh": 2}  # what `curve` says
+SIGMOID = CURVES["sigmoid"]
 POOLS = (
     *("pools", "pool_P", "pool_Q", "pool_s", "pool_t", "pool_top", "pool_left"),
     *("pool_I", "pool_J", "pool_rows"),  # pool_rows: rows of y in a task
@@ -60,6 +70,7 @@ STAGE = np.dtype(
             *Geometry._fields,
             *Cut._fields,
             *("relu", "step"),  # the rest of a Job
+            "curve",  # what is done to all numbers of y in the end
             "packs",  # whether filters are copied, in the order of the tiles,
             "pads",  # and the bias, with room for whole vectors
             "alone",  # whether one thread does it all
@@ -74,11 +85,12 @@ STAGE = np.dtype(
 class Link(NamedTuple):
     """One computation; a matrix product takes all numbers of an image as one row."""
 
-    weight: Array  # (P, Q, C, F) of a convolution, or (K, F) of a matrix product
-    bias: Array | None
-    relu: bool = False
+    weight: Array | None  # (P, Q, C, F) of a convolution, (K, F) of a matrix product, or neither
+    bias: Array | None = None
+    activation: str = "linear"  # or "relu", "sigmoid", "tanh"
     arrangement: Any = EVERY_PIXEL  # as for conv2d, with groups = 1
-    pooling: Any = None  # window, strides and padding, as for max_pool2d
+    pooling: Any = None  # window, strides and padding, as for max_pool2d; behind relu, or alone
+    averages: bool = False  # whether the pooling is that of average_pool2d, and alone
 
 
 class Chain:
@@ -90,7 +102,8 @@ class Chain:
     def __init__(self, links: list[Link], softmax: bool = False) -> None:
         self.links, self.softmax = links, softmax
         self.described = tuple(
-            (link.weight.shape, link.bias is not None, *link[2:]) for link in links
+            (None if link.weight is None else link.weight.shape, link.bias is not None, *link[2:])
+            for link in links
         )
         arrays = [(link.weight, link.bias) for link in links]
         self.addresses = np.array([[_address(a) for a in pair] for pair in arrays])
@@ -101,15 +114,26 @@ def _address(array: Array | None) -> int:
 
 
 def _forward_reference(x, chain):
-    for weight, bias, relu, arrangement, pooling in chain.links:
-        if weight.ndim == 2:
-            x = matmul.multiply.reference(x.reshape(len(x), -1), weight, bias, relu)
-        elif pooling is None:
-            x = conv2d.forward.reference(x, weight, bias, relu, *arrangement)
-        else:
-            window, *placement = pooling
-            x, _ = conv_pool.forward.reference(x, weight, bias, arrangement, window, placement)
+    for link in chain.links:
+        x = _linked(x, link, operator.attrgetter("reference"))
     return np.stack([x, softmax.forward.reference(x)]) if chain.softmax else x
+
+
+def _linked(x, link, version):
+    """What a link makes of x, by a version of the kernels that the table on top names."""
+    weight, bias, activation, arrangement, pooling, averages = link
+    relu = activation == "relu"
+    if weight is None:
+        y = version((average_pool2d if averages else max_pool2d).forward)(x, *pooling)
+        return y if averages else y[0]
+    if weight.ndim == 2:
+        x = version(matmul.multiply)(x.reshape(len(x), -1), weight, bias, relu)
+    elif pooling is None:
+        x = version(conv2d.forward)(x, weight, bias, relu, *arrangement)
+    else:
+        window, *placement = pooling
+        x, _ = version(conv_pool.forward)(x, weight, bias, arrangement, window, placement)
+    return version(getattr(sigmoid, activation))(x) if activation in CURVES else x
 
 
 @compiled
@@ -122,6 +146,9 @@ def _run(threads, stages, addresses, x, y, memory, zeros, layout):
     for k in range(stages.size):
         takers = 1 if stages[k].alone else workers  # to wake the others would take longer
         share(threads, takers, _take_share, (k, stages, addresses, arrays, zeros, scratch))
+        if stages[k].curve != 0:
+            takers = 1 if stages[k].y_size <= FEW_CURVES else workers
+            share(threads, takers, _take_numbers, (stages[k].curve, _target(k, stages, arrays)))
     if y.size > scores:  # there is room for their softmax behind them
         takers = 1 if scores <= FEW_POWERS else workers
         share(threads, takers, _take_rows, (y[:scores], y[scores:], scores // K, K))
@@ -131,6 +158,23 @@ def _run(threads, stages, addresses, x, y, memory, zeros, layout):
 def _take_rows(worker, workers, scores, y, rows, K):
     """A worker's share of softmax."""
     softmax_rows(scores, y, worker * rows // workers, (worker + 1) * rows // workers, K)
+
+
+@compiled_part
+def _take_numbers(worker, workers, curve, y):
+    """A worker's share of sigmoid or tanh."""
+    mine = y[worker * y.size // workers : (worker + 1) * y.size // workers]
+    if curve == SIGMOID:
+        sigmoid_in_place(mine)
+    else:
+        tanh_in_place(mine)
+
+
+@compiled_part
+def _target(k, stages, arrays):
+    """Where the numbers of a link go."""
+    g, (_, arena, y, _) = stages[k], arrays
+    return y if k == stages.size - 1 else arena[g.y : g.y + g.y_size]
 
 
 @compiled_part
@@ -155,12 +199,16 @@ def _fetch_weights(worker, workers, k, stages, all_addresses, arena):
 @compiled_part
 def _take_share(worker, workers, k, stages, addresses, arrays, zeros, scratch):
     """A worker's share of one link; before that, of fetching the weights of the next."""
-    x, arena, y, where = arrays
+    x, arena, _, where = arrays
     if k + 1 < stages.size:
         _fetch_weights(worker, workers, k + 1, stages, addresses, arena)
     g = stages[k]
-    source = x if k == 0 else arena[g.x : g.x + g.x_size]
-    target = y if k == stages.size - 1 else arena[g.y : g.y + g.y_size]
+    source, target = x if k == 0 else arena[g.x : g.x + g.x_size], _target(k, stages, arrays)
+    window = (g.pool_P, g.pool_Q, g.pool_s, g.pool_t, g.pool_top, g.pool_left)
+    pooling = (*window, g.pool_I, g.pool_J)
+    if g.pools > BEHIND:
+        _pool_rows(worker, workers, (source, target, where), g, pooling)
+        return
     filters = arena[g.filters : g.filters + g.filters_size]
     if not g.packs:
         filters = array_at(addresses[k, 0], g.filters_size, arena)
@@ -170,12 +218,24 @@ def _take_share(worker, workers, k, stages, addresses, arrays, zeros, scratch):
     floor = x.dtype.type(0 if g.relu else -np.inf)
     cut = (g.copies != 0, g.asks != 0, g.shares, g.blocks, g.lanes, g.spill)
     job = Job(filters, start, zeros, floor, g.step, False, *cut)
-    if g.pools:
-        window = (g.pool_P, g.pool_Q, g.pool_s, g.pool_t, g.pool_top, g.pool_left)
-        pools = ((*window, g.pool_I, g.pool_J), g.pool_rows)
+    if g.pools == BEHIND:
+        pools = (pooling, g.pool_rows)
         pooled_tasks(worker, workers, (source, target, where), g, job, pools, scratch)
     else:
         sweep_tasks(worker, workers, (source, target), g, job, scratch)
+
+
+@compiled_part
+def _pool_rows(worker, workers, arrays, g, pooling):
+    """A worker's share of a pooling that is a link of its own."""
+    (x, y, where), size, (I, J) = arrays, (g.H, g.W, g.C), pooling[6:]
+    for row in share_of(worker, workers, g.N * I):
+        at_x, at_y = row // I * g.H * g.W * g.C, row * J * g.C
+        if g.pools == AVERAGE:
+            average_row(x, at_x, y, at_y, row % I, size, pooling)
+        else:
+            floor = x.dtype.type(-np.inf)
+            pool_row(x, at_x, y, where, at_y, row % I, floor, size, pooling, (0, g.C))
 
 
 class Plan(NamedTuple):
@@ -208,33 +268,19 @@ def _plan(x_shape, dtype, described, with_softmax, workers):
     """
     stages, arena = np.zeros(len(described), STAGE), _Arena()
     shape, most, where = x_shape, 0, 0
-    for stage, (weight_shape, biased, *rest) in zip(stages, described, strict=True):
-        relu, arrangement, pooling = rest
-        if len(weight_shape) == 2:
-            (N, *_), (K, F) = shape, weight_shape
-            g, shape = flattened(matmul.one_row(N, K, F)), (N, F)
+    for stage, (weight_shape, *link) in zip(stages, described, strict=True):
+        if weight_shape is None:
+            (fields, shape), scratch = _pooling_stage(shape, *link[3:]), 0
         else:
-            g, shape = conv2d.geometry(shape, weight_shape, arrangement)
-            g = flattened(g) if pooling is None else g
-        g, cut = plan(g, dtype, workers)
-        step, pads = step_in_place(g, cut), not biased or g.F % cut.lanes > 0
-        work = g.N * g.I * g.J * g.P * g.Q * g.K * g.F
-        fields = {"relu": relu, "step": step, "packs": not step, "pads": pads}
-        fields |= {"alone": work <= LITTLE_WORK}
-        scratch = scratch_size(g, cut)
-        if pooling is not None:
-            window, *placement = pooling
-            shape, pools = pooled(shape, window, *placement)
-            g, cut, rows = cut_for_pooling(g, cut, pools, dtype, workers)
-            fields |= zip(POOLS, (True, *pools, rows), strict=True)
-            scratch = scratch_for(g, cut)
-            where = max(where, math.prod(shape))
-        size = g.P * g.Q * g.K * padded(g.F, cut.lanes)
-        places = {"filters": 0 if step else arena.take(size), "filters_size": size}
-        places |= {"start": arena.take(padded(g.F, cut.lanes)), "y_size": math.prod(shape)}
-        for name, value in {**g._asdict(), **cut._asdict(), **fields, **places}.items():
+            fields, shape, scratch = _weighted_stage(shape, weight_shape, link, dtype, workers)
+            size = fields["filters_size"]
+            fields |= {"filters": 0 if fields["step"] else arena.take(size)}
+            fields |= {"start": arena.take(padded(fields["F"], fields["lanes"]))}
+        for name, value in fields.items():
             stage[name] = value
+        stage["y_size"] = math.prod(shape)
         most = max(most, scratch)
+        where = max(where, math.prod(shape) if fields.get("pools") else 0)
     # what lies between two links is in one of two places, by turns
     sizes = stages["y_size"]
     turns = [arena.take(int(sizes[k:-1:2].max(initial=0))) for k in (0, 1)]
@@ -247,6 +293,41 @@ def _plan(x_shape, dtype, described, with_softmax, workers):
         stages = stages.view(np.recarray)
     memory = arena.size + workers * padded(most, NUMBERS_APART)
     return Plan(stages, layout, memory, shape, math.prod(shape))
+
+
+def _weighted_stage(shape, weight_shape, link, dtype, workers):
+    """The fields of a convolution or matrix product, the shape of y, and numbers of scratch."""
+    biased, activation, arrangement, pooling, _ = link
+    if len(weight_shape) == 2:
+        (N, *_), (K, F) = shape, weight_shape
+        g, shape = flattened(matmul.one_row(N, K, F)), (N, F)
+    else:
+        g, shape = conv2d.geometry(shape, weight_shape, arrangement)
+        g = flattened(g) if pooling is None else g
+    g, cut = plan(g, dtype, workers)
+    step, pads = step_in_place(g, cut), not biased or g.F % cut.lanes > 0
+    alone = g.N * g.I * g.J * g.P * g.Q * g.K * g.F <= LITTLE_WORK
+    fields = {"relu": activation == "relu", "curve": CURVES.get(activation, 0)}
+    fields |= {"step": step, "packs": not step, "pads": pads, "alone": alone}
+    scratch = scratch_size(g, cut)
+    if pooling is not None:
+        window, *placement = pooling
+        shape, pools = pooled(shape, window, *placement)
+        g, cut, rows = cut_for_pooling(g, cut, pools, dtype, workers)
+        fields |= zip(POOLS, (BEHIND, *pools, rows), strict=True)
+        scratch = scratch_for(g, cut)
+    fields |= {"filters_size": g.P * g.Q * g.K * padded(g.F, cut.lanes)}
+    return g._asdict() | cut._asdict() | fields, shape, scratch
+
+
+def _pooling_stage(shape, pooling, averages):
+    """The fields of a pooling that is a link of its own, and the shape of y."""
+    (N, H, W, C), (window, *placement) = shape, pooling
+    y_shape, pools = pooled(shape, window, *placement)
+    fields = {"N": N, "H": H, "W": W, "C": C}
+    fields |= {"alone": math.prod(y_shape) * math.prod(window) <= LITTLE_WORK}
+    fields |= zip(POOLS, (AVERAGE if averages else ALONE, *pools, 0), strict=True)
+    return fields, y_shape
 
 
 def _forward_cpu(x, chain):
@@ -266,14 +347,8 @@ def _forward_cpu(x, chain):
 
 
 def _forward_gpu(x, chain):
-    for weight, bias, relu, arrangement, pooling in chain.links:
-        if weight.ndim == 2:
-            x = matmul.multiply(x.reshape(len(x), -1), weight, bias, relu)
-        elif pooling is None:
-            x = conv2d.forward(x, weight, bias, relu, *arrangement)
-        else:
-            window, *placement = pooling
-            x, _ = conv_pool.forward(x, weight, bias, arrangement, window, placement)
+    for link in chain.links:
+        x = _linked(x, link, lambda kernel: kernel)
     return cuda.module(x).stack([x, softmax.forward(x)]) if chain.softmax else x
 
 

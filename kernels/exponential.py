@@ -33,12 +33,17 @@ def _two_to_the_in_python(n):
 
 @intrinsic
 def _two_to_the_in_llvm(typing, n):
-    """The same, for n from 2 - bias to bias: the bits of n + bias, put where an exponent stands."""
+    """The same, for n up to bias; 0 for n below 1 - bias, where fractions lose their digits.
+
+    The bits of n + bias are put where an exponent stands.
+    """
     bits, fraction, bias = FORMATS[n]
 
     def codegen(context, builder, signature, args):
         exponent = builder.fptosi(args[0], ir.IntType(32))  # no AVX2 CPU has vectors for 64
         exponent = builder.add(exponent, exponent.type(bias))
+        is_small = builder.icmp_signed("<", exponent, exponent.type(0))
+        exponent = builder.select(is_small, exponent.type(0), exponent)
         if bits > 32:
             exponent = builder.zext(exponent, ir.IntType(bits))
         exponent = builder.shl(exponent, exponent.type(fraction))

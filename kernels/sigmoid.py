@@ -26,7 +26,8 @@ from .kernel import Kernel
 from .memory import empty
 
 RUN = 1 << 14  # numbers per prange step: enough to outweigh starting it
-FLAT = 20.0  # from there on tanh is 1, in float64, too
+FLAT = 20.0  # from there on tanh is 1, in float64, too,
+FAR = 2000.0  # and e^-FAR is 0
 
 
 def _sigmoid_reference(x):
@@ -47,11 +48,10 @@ def _tanh_grad_reference(dy, y):
 
 
 @compiled_part
-def _sigmoid_of(x, lowest):
-    """lowest: below it, powers of e are 0."""
+def _sigmoid_of(x):
     real = type(x)
-    z = -abs(x)
-    n, series = power_parts(lowest if z < lowest else z)
+    z = abs(x)
+    n, series = power_parts(-(real(FAR) if z > real(FAR) else z))
     half = np.floor(n * real(0.5))  # 2^n itself may be too small for a whole fraction
     shrunk = (series + real(1)) * two_to_the(half) * two_to_the(n - half)
     return (shrunk if x < 0 else real(1)) / (shrunk + real(1))
@@ -68,10 +68,24 @@ def _tanh_of(x):
     return math.copysign(t / (t + real(2)), x)
 
 
+@compiled_part
+def sigmoid_in_place(y):
+    """Put sigmoid(y) in the place of y."""
+    for k in range(np.uint64(y.size)):
+        y[k] = _sigmoid_of(y[k])
+
+
+@compiled_part
+def tanh_in_place(y):
+    """Put tanh(y) in the place of y; _tanh_run(y, y) would take them one at a time."""
+    for k in range(np.uint64(y.size)):
+        y[k] = _tanh_of(y[k])
+
+
 @compiled
-def _sigmoid_run(x, y, lowest):
+def _sigmoid_run(x, y):
     for k in range(np.uint64(x.size)):
-        y[k] = _sigmoid_of(x[k], lowest)
+        y[k] = _sigmoid_of(x[k])
 
 
 @compiled
@@ -81,10 +95,10 @@ def _tanh_run(x, y):
 
 
 @compiled_parallel
-def _sigmoid_loops(x, y, lowest):
+def _sigmoid_loops(x, y):
     for run in prange((x.size + RUN - 1) // RUN):
         first, last = run * RUN, min((run + 1) * RUN, x.size)
-        _sigmoid_run(x[first:last], y[first:last], lowest)
+        _sigmoid_run(x[first:last], y[first:last])
 
 
 @compiled_parallel
@@ -122,9 +136,8 @@ def _tanh_grad_loops(dy, y, dx, one):
 
 def _sigmoid_cpu(x):
     y = empty(x.shape, x.dtype)
-    lowest = np.log(np.finfo(x.dtype).smallest_subnormal) - 1
     loops = _sigmoid_run if x.size <= RUN else _sigmoid_loops
-    loops(x.reshape(-1), y.reshape(-1), x.dtype.type(lowest))
+    loops(x.reshape(-1), y.reshape(-1))
     return y
 
 

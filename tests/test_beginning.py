@@ -29,6 +29,24 @@ def convolutional(**settings):
     )
 
 
+def lenet(curve, **settings):
+    utils.set_random_seed(0)
+    return models.Sequential(
+        [
+            layers.Input((12, 13, 1)),
+            layers.Conv2D(6, 3, activation=curve, padding="same", bias_initializer="ones"),
+            layers.AveragePooling2D(2),
+            layers.Conv2D(16, 3, activation=curve),
+            layers.MaxPooling2D((2, 1), (1, 2)),
+            layers.AveragePooling2D(2, 1, padding="same"),
+            layers.Flatten(),
+            layers.Dense(12, activation=curve),
+            layers.Dense(5, **settings),
+            layers.Dropout(0.5),
+        ]
+    )
+
+
 def both_ways(model, x):
     """In one call, and layer by layer: an op that is recorded is computed by itself."""
     with no_grad():
@@ -43,10 +61,24 @@ def test_the_numbers_are_the_same_to_the_last_bit(activation, count):
     np.testing.assert_array_equal(at_once, one_by_one)
 
 
-def test_all_layers_of_a_plain_network_belong_to_the_beginning():
-    model = convolutional(activation="softmax")
-    x = model.as_input(images(2, 13, 11, 3))
-    assert Beginning(model.layers, x).count == len(model.layers)
+@pytest.mark.parametrize("activation", [None, "sigmoid", "softmax", "tanh", "elu"])
+@pytest.mark.parametrize("curve", ["sigmoid", "tanh"])
+@pytest.mark.parametrize("count", [1, 2, 40])
+def test_curves_and_poolings_are_the_same_to_the_last_bit(curve, activation, count):
+    model = lenet(curve, activation=activation)
+    at_once, one_by_one = both_ways(model, images(count, 12, 13, 1))
+    np.testing.assert_array_equal(at_once, one_by_one)
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
+def test_all_layers_of_a_plain_network_belong_to_the_beginning(activation):
+    for model in (
+        convolutional(activation=activation),
+        convolutional(activation="softmax"),
+        lenet("tanh", activation=activation),
+    ):
+        x = model.as_input(images(2, *model.input_shape[1:]))
+        assert Beginning(model.layers, x).count == len(model.layers)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +89,8 @@ def test_all_layers_of_a_plain_network_belong_to_the_beginning():
         lambda: layers.Conv2D(6, 3, groups=2),
         lambda: layers.DepthwiseConv2D(3),
         lambda: layers.BatchNormalization(),
-        lambda: layers.AveragePooling2D(2),
+        lambda: layers.GlobalAveragePooling2D(keepdims=True),
+        lambda: layers.ZeroPadding2D(1),
         lambda: layers.Dense(7),
         lambda: layers.Conv2D(4, 3, dtype="float64"),
     ],
@@ -69,7 +102,7 @@ def test_what_no_link_can_do_ends_the_beginning(odd):
             layers.Conv2D(6, 3, activation="relu", input_shape=(12, 12, 2)),
             layers.Conv2D(4, 3),
             odd(),
-            layers.Conv2D(5, 3, activation="relu"),
+            layers.Conv2D(5, 3, activation="relu", padding="same"),
             layers.Flatten(),
         ]
     )
@@ -137,11 +170,20 @@ def test_probabilities_of_a_single_class_are_warned_of_as_ever():
         assert (model(images(3, 6)).numpy() == 1).all()
 
 
-def test_probabilities_remember_their_scores():
-    model, x = convolutional(activation="softmax"), images(40, 13, 11, 3)
+@pytest.mark.parametrize("activation", ["sigmoid", "softmax"])
+def test_probabilities_remember_their_scores(activation):
+    model, x = convolutional(activation=activation), images(40, 13, 11, 3)
     with no_grad():
         y = model(x)
     model.layers[-1].activation = activations.linear
+    np.testing.assert_array_equal(y.logits.numpy(), model(x).numpy())
+
+
+def test_sigmoid_remembers_its_scores_through_layers_that_do_nothing():
+    model, x = lenet("tanh", activation="sigmoid"), images(3, 12, 13, 1)
+    with no_grad():
+        y = model(x)
+    model.layers[-2].activation = activations.linear
     np.testing.assert_array_equal(y.logits.numpy(), model(x).numpy())
 
 

@@ -391,16 +391,23 @@ def test_simple_kernels_agree_with_the_reference(name, dtype):
 
 
 def links(dtype):
-    """A convolution with a pooling, one without, a product with a bias and one without."""
-    Link, same = kernels.chain.Link, ((1, 1), ((1, 1), (1, 1)), (1, 1), 1)
-    pooling = ((2, 2), (2, 2), ((0, 0), (0, 1)))
+    """Convolutions with a pooling and without, poolings alone, products; each activation."""
+    same, pooling = ((1, 1), ((1, 1), (1, 1)), (1, 1), 1), ((2, 2), (2, 2), ((0, 0), (0, 1)))
+    around = ((3, 2), (1, 1), ((1, 1), (0, 1)))
+
+    def link(seed, *shape, bias=True, **settings):
+        weight = normal(seed, *shape).astype(dtype)
+        bias = normal(seed + 1, shape[-1]).astype(dtype) if bias else None
+        return kernels.chain.Link(weight, bias, **settings)
+
     return [
-        Link(
-            normal(2, 3, 3, 5, 16).astype(dtype), normal(3, 16).astype(dtype), True, same, pooling
-        ),
-        Link(normal(4, 2, 2, 16, 7).astype(dtype), None, False),
-        Link(normal(5, 3 * 3 * 7, 40).astype(dtype), normal(6, 40).astype(dtype), True),
-        Link(normal(7, 40, 3).astype(dtype), None),
+        link(2, 3, 3, 5, 16, activation="relu", arrangement=same, pooling=pooling),
+        link(4, 2, 2, 16, 7, bias=False, activation="tanh"),
+        kernels.chain.Link(None, pooling=around, averages=True),
+        kernels.chain.Link(None, pooling=around),
+        link(5, 3 * 3 * 7, 40, activation="relu"),
+        link(7, 40, 11, activation="sigmoid"),
+        link(9, 11, 3, bias=False),
     ]
 
 

@@ -1,9 +1,9 @@
 """The layers at the beginning of a model that inference computes in one call; see kernels/chain.py.
 
 It changes no number. A layer belongs to the beginning if a link of a chain does what it does:
-convolutions and Dense with relu or without activation, max pooling behind relu; Dropout and
-Flatten, which have nothing to compute then. The first layer that is none of these ends it; with
-its other activation, if it is a convolution or Dense, and that of Dense may be softmax.
+convolutions and Dense, without activation or with relu, sigmoid or tanh; max and average pooling;
+Dropout and Flatten, which have nothing to compute then. The first layer that is none of these ends
+it; with its other activation, if it is a convolution or Dense, and that of Dense may be softmax.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
-from minicnn import activations
+from minicnn import activations, ops
 from minicnn.autograd import Tensor
 from minicnn.backend import kernels
 from minicnn.layers.affine import AffineLayer
@@ -21,7 +21,7 @@ from minicnn.layers.convolution import Conv2D
 from minicnn.layers.core import Dense
 from minicnn.layers.fusion import go_together
 from minicnn.layers.layer import Layer
-from minicnn.layers.pooling import MaxPooling2D
+from minicnn.layers.pooling import AveragePooling2D, MaxPooling2D, Pooling2D
 from minicnn.layers.regularization import Dropout
 from minicnn.layers.reshaping import Flatten
 from minicnn.layers.shapes import Shape
@@ -54,9 +54,12 @@ class Beginning:
             first = layers[self.count]
             if link is not None:
                 links.append(link)
-                if isinstance(first, AffineLayer) and first.activation not in _PLAIN:
+                if isinstance(first, AffineLayer) and _name(first.activation) is None:
                     self._activation = first.activation
             self.count += count
+        if links and links[-1].activation == "sigmoid":  # whose argument the loss wants, too
+            links[-1] = links[-1]._replace(activation="linear")
+            self._activation = ops.sigmoid
         self._shape = shape[1:]
         # where all probabilities would be 1, the activation has something to say
         self._softmax = (
@@ -85,7 +88,17 @@ class Beginning:
         return result if self._activation is None else self._activation(result)
 
 
-_PLAIN = (activations.linear, activations.relu)  # which a link applies
+_NAMES = [
+    (activations.linear, "linear"),
+    (activations.relu, "relu"),
+    (ops.sigmoid, "sigmoid"),
+    (ops.tanh, "tanh"),
+]
+
+
+def _name(activation: Any) -> str | None:
+    """The name of an activation that a link applies."""
+    return next((name for known, name in _NAMES if activation is known), None)
 
 
 def _state(layers: Sequence[Layer], x: Tensor) -> list[Any]:
@@ -117,6 +130,11 @@ def _next_link(layers: Sequence[Layer], shape: Shape, x: Tensor) -> tuple[Any, i
         return None, 0
     if type(layer) in (Dropout, Flatten):
         return None, 1
+    if type(layer) in (AveragePooling2D, MaxPooling2D) and len(shape) == 4:
+        assert isinstance(layer, Pooling2D)
+        pooling = (layer.pool_size, *_placed(layer.window, shape))
+        averages = type(layer) is AveragePooling2D
+        return kernels.chain.Link(None, pooling=pooling, averages=averages), 1
     if layer.operands != "float32" or not isinstance(layer, AffineLayer):
         return None, 0
     if not layer.kernel.data.flags.c_contiguous:
@@ -142,5 +160,5 @@ def _placed(window: Window, shape: Shape) -> Any:
 
 def _link(layer: AffineLayer, *settings: Any) -> Any:
     bias = None if layer.bias is None else layer.bias.data
-    relu = layer.activation is activations.relu
-    return kernels.chain.Link(layer.kernel.data, bias, relu, *settings)
+    name = _name(layer.activation) or "linear"  # another one is applied behind the chain
+    return kernels.chain.Link(layer.kernel.data, bias, name, *settings)
