@@ -187,15 +187,24 @@ def test_everything_joins_the_device_of_the_tensor_beside_it(name):
     np.testing.assert_array_equal(result.numpy(), BESIDE[name](here).numpy())
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_gradients_of_gradients_stay_on_the_device_of_the_inputs(name):
+def to_the_second_order(name, device):
+    """The result of an op, all its gradients, and all those of the first of these."""
     function, *arrays = CASES[name]
-    xs = [Tensor(array, requires_grad=True).to("emulator") for array in arrays]
+    xs = [Tensor(array, requires_grad=True).to(device) for array in arrays]
     y = function(*xs)
     dxs = grad(ops.sum(ops.square(y)), xs, create_graph=True)
-    total = ops.sum(ops.square(dxs[0]))
-    ddxs = grad(total, xs) if total.requires_grad else []
-    assert {tensor.device for tensor in (y, *dxs, *ddxs)} == {"emulator"}
+    totals = [ops.sum(ops.square(dx)) for dx in dxs]
+    ddxs = [grad(total, xs, create_graph=True) for total in totals if total.requires_grad]
+    return [y, *dxs, *(ddx for found in ddxs for ddx in found)]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_to_the_second_order_the_emulator_computes_what_the_cpu_does_and_stays_there(name):
+    there, here = to_the_second_order(name, "emulator"), to_the_second_order(name, "cpu")
+    for one, other in zip(there, here, strict=True):
+        assert (one.device, one.shape) == ("emulator", other.shape)
+        atol = 1e-11 * (1 + np.abs(other.numpy()).max(initial=0))
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=0, atol=atol)
 
 
 # Types.
