@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from cases import CASES
 
-from minicnn import ops
+from minicnn import get_device, ops, set_device
 from minicnn.autograd import Tensor, Watcher, grad, watch
 from minicnn.gradcheck import check_gradient
 
@@ -207,7 +207,59 @@ def test_to_the_second_order_the_emulator_computes_what_the_cpu_does_and_stays_t
         np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=0, atol=atol)
 
 
+@pytest.fixture
+def born_elsewhere():
+    """New arrays go to the emulator."""
+    before = get_device()
+    set_device("emulator")
+    yield
+    set_device(before)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_lives_on_the_cpu_stays_there_wherever_new_arrays_are_born(name, born_elsewhere):
+    assert {tensor.device for tensor in to_the_second_order(name, "cpu")} == {"cpu"}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_what_is_beside_the_cpu_joins_it_wherever_new_arrays_are_born(name, born_elsewhere):
+    x = Tensor(np.array([1.0, 3.0]), device="cpu")
+    assert BESIDE[name](x).device == "cpu"
+
+
+# Numbers at which formulas have their limits.
+
+
+def test_the_slope_of_a_power_of_0_by_its_exponent_is_0():
+    x, y = (Tensor(numbers, requires_grad=True) for numbers in ([0.0, 0.0], [0.0, 2.0]))
+    dx, dy = grad(ops.sum(ops.power(x, y)), [x, y])
+    assert (dx.data.tolist(), dy.data.tolist()) == ([0, 0], [0, 0])
+
+
+def test_logsumexp_of_rows_far_apart():
+    x = Tensor([[-1000.0, -1000.0], [1000.0, 1000.0]])
+    y = ops.logsumexp(x, axis=1)
+    np.testing.assert_allclose(y.data, [np.log(2) - 1000, np.log(2) + 1000], rtol=1e-7)
+
+
+def test_what_is_repeated_no_times_has_slope_0():
+    x = Tensor(np.ones((1, 3)), requires_grad=True)
+    (dx,) = grad(ops.sum(ops.broadcast_to(x, (0, 3))), [x])
+    assert dx.data.tolist() == [[0, 0, 0]]
+
+
 # Types.
+
+
+@pytest.mark.parametrize("op, slope", [(ops.sigmoid, 0.1875), (ops.tanh, 0.75)])
+def test_curves_of_half_precision(op, slope):
+    x = Tensor(np.arctanh([0.5, -0.5]).astype(np.float16), requires_grad=True)
+    x = x * (2 if op is ops.sigmoid else 1)  # sigmoid(2x) = (1 + tanh(x)) / 2
+    y = op(x)
+    (dx,) = grad(y, [x], Tensor(np.array([1, -2], np.float16)))
+    assert (y.dtype, dx.dtype) == (np.float16, np.float16)
+    np.testing.assert_allclose(y.data, [0.75, 0.25] if op is ops.sigmoid else [0.5, -0.5], 2e-3)
+    np.testing.assert_allclose(dx.data, [slope, -2 * slope], rtol=3e-3)
 
 
 def test_a_number_of_numpy_counts_as_a_plain_number_beside_integers():

@@ -48,8 +48,11 @@ VALUES = {
     # P(Z < 1) from a table of the normal distribution
     "gelu": (lambda: ops.gelu(T(0, 1, -1)), [0, 0.8413447460685429, -0.15865525393145707]),
     "gelu, approximate": (
-        lambda: ops.gelu(T(1), approximate=True),
-        [(1 + math.tanh(math.sqrt(2 / math.pi) * 1.044715)) / 2],
+        lambda: ops.gelu(T(1, 0.5, -2.5), approximate=True),
+        [
+            x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))) / 2
+            for x in (1, 0.5, -2.5)
+        ],
     ),
     "silu": (lambda: ops.silu(T(0, math.log(3))), [0, 0.75 * math.log(3)]),
     "softplus": (lambda: ops.softplus(T(0, math.log(3))), [math.log(2), math.log(4)]),

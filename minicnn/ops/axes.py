@@ -1,5 +1,7 @@
 """What `axis` and `shape` may be, and what is said when they do not fit."""
 
+from __future__ import annotations
+
 import math
 import operator
 from collections.abc import Sequence
@@ -9,7 +11,7 @@ from minicnn.autograd import Axis
 Shape = int | Sequence[int]
 
 
-def normal_axes(who: str, axis: Axis, ndim: int) -> tuple[int, ...]:
+def normal_axes(who: str, axis: Axis | Sequence[int], ndim: int) -> tuple[int, ...]:
     """Turn `axis` into a tuple of different numbers from 0 to ndim - 1; None means all of them.
 
     Args:
@@ -25,7 +27,7 @@ def normal_axes(who: str, axis: Axis, ndim: int) -> tuple[int, ...]:
     """
     if axis is None:
         return tuple(range(ndim))
-    given = axis if isinstance(axis, tuple | list) else (axis,)
+    given = axis if isinstance(axis, Sequence) else (axis,)
     axes = tuple(normal_axis(who, k, ndim) for k in given)
     if len(set(axes)) < len(axes):
         raise ValueError(f"{who}: axis={axis} names an axis twice.")

@@ -41,8 +41,9 @@ class LogitsGradient(Op):
     def backward(self, ddx: Tensor) -> tuple[Tensor, Tensor]:
         dloss, x = self.inputs
         p = softmax(x)
-        total = Tensor(self.targets.sum(axis=1, keepdims=True))
-        ddloss = Sum((1,), keepdims=False)(ddx * (total * p - Tensor(self.targets)))
+        targets = Tensor(self.targets, device=x.device)
+        total = Sum((1,), keepdims=True)(targets)
+        ddloss = Sum((1,), keepdims=False)(ddx * (total * p - targets))
         u = ddx * (reshape(dloss, (-1, 1)) * total)
         dx = p * (u - Sum((1,), keepdims=True)(u * p))
         return ddloss, dx

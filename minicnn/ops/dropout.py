@@ -64,5 +64,6 @@ def dropout(
     number = int(seed.integers(1 << 63) if isinstance(seed, np.random.Generator) else seed)
     if noise_shape is None:
         return Drop(rate, number)(x)
-    ones = array_module(x.data).ones(as_shape(noise_shape), x.dtype)
-    return x * broadcast_to(Drop(rate, number)(Tensor(ones)), x.shape)
+    shape = as_shape(noise_shape)
+    ones = Tensor(array_module(x.data).ones(shape, x.dtype), device=x.device)
+    return x * broadcast_to(Drop(rate, number)(ones), x.shape)

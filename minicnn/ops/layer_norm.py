@@ -130,7 +130,7 @@ def layer_norm(
      [ 1. -1.]])
     """
     check_numbers("layer_norm", x)
-    axes = normal_axes("layer_norm", tuple(axis) if isinstance(axis, Sequence) else axis, x.ndim)
+    axes = normal_axes("layer_norm", axis, x.ndim)
     rest = tuple(k for k in range(x.ndim) if k not in axes)
     sizes = tuple(x.shape[k] for k in axes)
     if not rest or 0 in sizes:
