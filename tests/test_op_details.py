@@ -269,6 +269,12 @@ def test_a_number_of_numpy_counts_as_a_plain_number_beside_integers():
     assert (x + np.float32(0.5)).data.tolist() == [1.5, 2.5]
 
 
+def test_neither_operand_need_be_a_tensor():
+    for one, other in ((1, [2.0, 3.0]), ([2.0, 3.0], 1), (np.array(1), np.array([2.0, 3.0]))):
+        y = ops.add(one, other)
+        assert isinstance(y, Tensor) and y.data.tolist() == [3, 4]
+
+
 def test_the_bounds_of_clip_may_be_equal():
     assert ops.clip(Tensor([0.0, 5.0]), 2, 2).data.tolist() == [2, 2]
 
@@ -306,6 +312,9 @@ def test_a_column_of_fractions_for_one_class_holds_probabilities_and_one_of_inte
     assert ops.softmax_cross_entropy(logits, np.array([[0.5], [1.0]])).data.tolist() == [0, 0]
     with pytest.raises(ValueError, match="the labels reach from 0 to 1, but logits has 1 classes"):
         ops.softmax_cross_entropy(logits, np.array([[1], [0]]))
+    two = Tensor(np.zeros((2, 2)))  # of two classes, a column names the right ones
+    of_fractions = ops.softmax_cross_entropy(two, np.array([[0.0], [1.0]])).data
+    np.testing.assert_allclose(of_fractions, np.log([2, 2]))
     with pytest.raises(
         ValueError, match=r"labels of shape \(2,\) must be integers, but one is 0.5"
     ):
