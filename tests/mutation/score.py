@@ -3,12 +3,14 @@
     python tests/mutation/score.py                        a sample of 200 of all
     python tests/mutation/score.py relu softmax --all     every one in files of these names
     python tests/mutation/score.py --folder minicnn/losses --all
+    python tests/mutation/score.py --folder minicnn/losses --all --explained
 
 A mutant is a file with one mistake; see planting.py. It is caught if a doctest of its folder or one
 of the folder's tests fails, or never ends. Kernels are tried as plain Python first. (Without Keras
 and PyTorch, the tests that compare with them do not help.) Those that survive are printed: each is
-a gap in the tests, or a change that computes the same, as the files in equivalent/ explain. The
-exit code is 1 if there is a gap.
+a gap in the tests, or a change that computes the same, as the files in equivalent/ explain. These
+are not tried again, since who survives takes all tests; but with --explained they alone are, and
+those that are caught are printed: their explanation is wrong. The exit code is 1 if anything is.
 """
 
 from __future__ import annotations
@@ -64,6 +66,8 @@ def equivalents(folder: str) -> set[str]:
 def survivors(folder: str, chosen: list[Mutant], at_once: int) -> list[Mutant]:
     """The mutants of a folder that no test notices."""
     plain = folder == "kernels"
+    if not chosen:
+        return []
     tests = [folder, *_test_files(WITNESSES[folder]), "-m", "not slow"]
     only = " and not ".join([ONLY, *SLOW_AS_PYTHON]) if plain else ONLY
     found, unsure = _apart(_quick, folder, chosen, [*tests, "-k", only], at_once, plain)
@@ -95,12 +99,24 @@ def _apart(function, *arguments):
 
 def score(folder: str, chosen: list[Mutant], at_once: int) -> tuple[int, int, int]:
     """Try the mutants of a folder, print survivors; returns how many are planted, caught, equal."""
-    known = equivalents(folder)
-    surviving = sorted(survivors(folder, chosen, at_once))
-    gaps = [m for m in surviving if f"{m.path.name} {m.signature}" not in known]
-    for mutant in gaps:
+    explained = _explained(folder, chosen)
+    tried = [mutant for mutant in chosen if mutant not in explained]
+    gaps = survivors(folder, tried, at_once)
+    for mutant in sorted(gaps):
         print(f"  survives: {mutant}", flush=True)
-    return len(chosen), len(chosen) - len(surviving), len(surviving) - len(gaps)
+    return len(chosen), len(tried) - len(gaps), len(explained)
+
+
+def wrongly_explained(folder: str, chosen: list[Mutant], at_once: int) -> list[Mutant]:
+    """The mutants of a folder that compute the same, as is said, and are caught."""
+    explained = _explained(folder, chosen)
+    surviving = survivors(folder, explained, at_once)
+    return sorted(mutant for mutant in explained if mutant not in surviving)
+
+
+def _explained(folder: str, chosen: list[Mutant]) -> list[Mutant]:
+    known = equivalents(folder)
+    return [mutant for mutant in chosen if f"{mutant.path.name} {mutant.signature}" in known]
 
 
 def main() -> int:
@@ -113,6 +129,7 @@ def main() -> int:
     parser.add_argument("--all", action="store_true", help="no sample")
     parser.add_argument("--sample", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--explained", action="store_true", help="only those that compute the same")
     parser.add_argument("--at-once", type=int, default=2, metavar="PROCESSES")
     settings = parser.parse_args()
     os.chdir(ROOT)
@@ -126,19 +143,38 @@ def main() -> int:
     count = len(everything) if settings.all else min(settings.sample, len(everything))
     chosen = random.Random(settings.seed).sample(everything, count)
     print(f"{count} of {len(everything)} mutants")
+    of_folders = {
+        folder: [mutant for where, mutant in chosen if where == folder]
+        for folder in settings.folder or WITNESSES
+    }
+    judge = _judge_explanations if settings.explained else _judge_tests
+    return judge({folder: found for folder, found in of_folders.items() if found}, settings.at_once)
+
+
+def _judge_tests(of_folders: dict[str, list[Mutant]], at_once: int) -> int:
+    """Print the score of each folder and of all; returns the exit code."""
     totals, start = (0, 0, 0), time.monotonic()
-    for folder in settings.folder or WITNESSES:
-        of_folder = [mutant for where, mutant in chosen if where == folder]
-        if of_folder:
-            result = score(folder, of_folder, settings.at_once)
-            planted, caught, equal = result
-            print(f"{folder:20} {planted:5} planted {caught:5} caught {equal:5} compute the same")
-            totals = tuple(map(sum, zip(totals, result, strict=True)))
+    for folder, chosen in of_folders.items():
+        result = score(folder, chosen, at_once)
+        planted, caught, equal = result
+        print(f"{folder:20} {planted:5} planted {caught:5} caught {equal:5} compute the same")
+        totals = tuple(map(sum, zip(totals, result, strict=True)))
     planted, caught, equal = totals
     print(f"{'all':20} {planted:5} planted {caught:5} caught {equal:5} compute the same")
     real = max(1, planted - equal)
     print(f"mutation score {caught / real:.1%}, in {(time.monotonic() - start) / 60:.0f} minutes")
     return int(caught < planted - equal)
+
+
+def _judge_explanations(of_folders: dict[str, list[Mutant]], at_once: int) -> int:
+    """Print the explanations that are wrong; returns the exit code."""
+    count = 0
+    for folder, chosen in of_folders.items():
+        for mutant in wrongly_explained(folder, chosen, at_once):
+            print(f"  is caught: {mutant}", flush=True)
+            count += 1
+    print(f"{count} explanations are wrong")
+    return int(count > 0)
 
 
 if __name__ == "__main__":

@@ -68,6 +68,7 @@ class Quick:
                 self.unsure.append(mutant)
             elif status == 0:
                 self.survivors.append(mutant)
+                print(f"  not caught: {mutant}", file=sys.stderr, flush=True)
         return True
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
