@@ -242,6 +242,14 @@ def test_logsumexp_of_rows_far_apart():
     np.testing.assert_allclose(y.data, [np.log(2) - 1000, np.log(2) + 1000], rtol=1e-7)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_softmax_of_columns_far_apart(dtype):
+    x = Tensor(np.array([[-1000, 1000], [-1000, 1000]], dtype))
+    for axis, other in ((0, x), (-1, ops.transpose(x))):
+        assert (ops.softmax(other, axis).data == 0.5).all()
+        np.testing.assert_allclose(ops.log_softmax(other, axis).data, -np.log(2), rtol=1e-3)
+
+
 def test_what_is_repeated_no_times_has_slope_0():
     x = Tensor(np.ones((1, 3)), requires_grad=True)
     (dx,) = grad(ops.sum(ops.broadcast_to(x, (0, 3))), [x])
@@ -326,6 +334,19 @@ def test_a_column_of_fractions_for_one_class_holds_probabilities_and_one_of_inte
 
 def zeros(*shape, dtype=np.float64):
     return Tensor(np.zeros(shape, dtype))
+
+
+def test_nothing_can_be_reshaped_but_has_no_least_number():
+    nothing = Tensor(np.zeros((0, 0)))
+    assert ops.reshape(nothing, (0, 0, 3)).shape == (0, 0, 3)
+    for extreme, who in ((ops.min, "min"), (ops.max, "max")):
+        with pytest.raises(ValueError, match=f"^{who}: there are no numbers"):
+            extreme(nothing, axis=0)
+
+
+def test_one_size_only_can_be_left_open():
+    with pytest.raises(ValueError, match=r"do not fit into shape \(-1, -1, 6\)"):
+        ops.reshape(Tensor(np.zeros(6)), (-1, -1, 6))
 
 
 def test_no_images_and_no_channels_can_be_resized():
