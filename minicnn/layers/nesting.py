@@ -11,15 +11,22 @@ Nothing is registered when an attribute is set: whoever wants to know looks the 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from minicnn.layers.structure import is_nested, leaves
+from minicnn.layers.structure import NESTED, leaves
 
 if TYPE_CHECKING:
     from minicnn.layers.layer import Layer
 
-PLAIN = {type(None), bool, int, float, str}  # of most attributes; every training step comes here
+
+@functools.cache  # every training step asks for every attribute
+def _may_hold(kind: type) -> bool:
+    """Whether something of this type can be a layer, or hold one."""
+    from minicnn.layers.layer import Layer  # here, because that file needs this one
+
+    return issubclass(kind, (Layer, *NESTED))
 
 
 def parts_by_attribute(layer: Layer) -> Iterator[tuple[str, Layer | list[Layer]]]:
@@ -27,17 +34,20 @@ def parts_by_attribute(layer: Layer) -> Iterator[tuple[str, Layer | list[Layer]]
 
     A layer that is held twice is found once.
     """
-    from minicnn.layers.layer import Layer  # here, because that file needs this one
+    from minicnn.layers.layer import Layer
 
     seen: set[Layer] = set()
     for attribute, value in vars(layer).items():
-        kind = type(value)
-        if kind in PLAIN or kind in (list, tuple) and PLAIN.issuperset(map(type, value)):
+        kind: type = type(value)
+        if not _may_hold(kind):
             continue
-        if isinstance(value, Layer) and value not in seen:
-            seen.add(value)
-            yield attribute, value
-        elif is_nested(value):
+        if kind in (list, tuple) and not any(map(_may_hold, map(type, value))):
+            continue
+        if isinstance(value, Layer):
+            if value not in seen:
+                seen.add(value)
+                yield attribute, value
+        else:
             found = [leaf for leaf in leaves(value) if isinstance(leaf, Layer)]
             parts = dict.fromkeys([part for part in found if part not in seen])
             seen.update(parts)
