@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from cases import CASES
 
-from minicnn import get_device, ops, set_device
+from minicnn import get_device, jvp, ops, set_device
 from minicnn.autograd import Tensor, Watcher, grad, watch
 from minicnn.gradcheck import check_gradient
 
@@ -359,6 +359,15 @@ def test_pixels_can_be_gathered_from_and_for_nothing():
     y = ops.gather_pixels(zeros(1, 0, 3, 1), [[-1, -1]], [[0, 1]], 7.0)
     assert y.data.tolist() == [[[[7], [7]], [[7], [7]]]]
     assert ops.gather_pixels(zeros(1, 2, 3, 1), np.zeros((1, 0)), [[0, 1]]).shape == (1, 0, 2, 1)
+
+
+def test_pixels_from_nowhere_do_not_move_with_the_image():
+    def moved(x):
+        return ops.gather_pixels(x, [[0, -1]], [[1, 0]], 7.0)
+
+    y, moves = jvp(moved, zeros(1, 2, 2, 1), Tensor(np.ones((1, 2, 2, 1))))
+    assert y.data.tolist() == [[[[0], [0]], [[7], [7]]]]
+    assert moves.data.tolist() == [[[[1], [1]], [[0], [0]]]]
 
 
 def test_a_generator_gives_dropout_its_seed():
