@@ -135,9 +135,7 @@ def _next_link(layers: Sequence[Layer], shape: Shape, x: Tensor) -> tuple[Any, i
         pooling = (layer.pool_size, *_placed(layer.window, shape))
         averages = type(layer) is AveragePooling2D
         return kernels.chain.Link(None, pooling=pooling, averages=averages), 1
-    if layer.operands != "float32" or not isinstance(layer, AffineLayer):
-        return None, 0
-    if not layer.kernel.data.flags.c_contiguous:
+    if layer.operands != "float32" or not isinstance(layer, AffineLayer) or not _in_order(layer):
         return None, 0
     if type(layer) is Dense and len(shape) == 2:
         return _link(layer), 1
@@ -150,6 +148,12 @@ def _next_link(layers: Sequence[Layer], shape: Shape, x: Tensor) -> tuple[Any, i
         pooling = (following.pool_size, *_placed(following.window, conv_shape))
         return _link(layer, arrangement, pooling), 2
     return None, 0
+
+
+def _in_order(layer: AffineLayer) -> bool:
+    """Whether the weights lie in memory as a chain reads them, which sees only their addresses."""
+    weights = (layer.kernel, layer.bias)
+    return all(weight is None or weight.data.flags.c_contiguous for weight in weights)
 
 
 def _placed(window: Window, shape: Shape) -> Any:
