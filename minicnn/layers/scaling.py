@@ -236,13 +236,12 @@ class Normalization(Layer):
 
 def _batches(data: Any) -> Iterator[Array]:
     """The inputs, in float64: all at once, or batch by batch."""
-    if isinstance(data, Tensor) or hasattr(data, "__array__"):
+    if hasattr(data, "__array__"):  # an array or a tensor
         data = [data]
     elif not isinstance(data, Iterable):
         raise TypeError(f"Normalization: adapt() wants an array or batches, but got {data!r}.")
     for batch in data:
-        x = batch[0] if isinstance(batch, tuple) else batch
-        array = on_cpu(x.data if isinstance(x, Tensor) else x)
+        array = on_cpu(batch[0] if isinstance(batch, tuple) else batch)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"Normalization: adapt() wants numbers, but got {array.dtype}.")
         for start in range(0, len(array), FEW):

@@ -34,7 +34,7 @@ WITNESSES = {  # folder: the tests that must notice
     " activations engine gradients merging fusion batch_norm",
     "minicnn/layers": "layers layer_gradients layer_settings noise config arguments regularizers"
     " costs beginning fusion image_layers augmentation batch_norm scaling subclassing merging"
-    " functional sequential nesting hooks backward_hooks layer_details",
+    " functional sequential nesting hooks backward_hooks layer_details layer_limits",
     "minicnn/losses": "losses loss_formulas" + TRAINING,
     "minicnn/optimizers": "optimizers optimizer_formulas optimizer_options schedules" + TRAINING,
     "minicnn/metrics": "metrics metric_formulas metric_details counting_metrics" + TRAINING,
