@@ -13,7 +13,7 @@ from minicnn.backend import Array
 from minicnn.layers import arguments
 from minicnn.layers.input_check import check_images
 from minicnn.layers.layer import Layer
-from minicnn.layers.regularization import Dropout
+from minicnn.layers.regularization import Dropout, check_noise_shape, mask_shape
 from minicnn.layers.shapes import Shape
 from minicnn.random import new_generator
 
@@ -204,11 +204,14 @@ class AlphaDropout(Noise):
         if noise_shape is not None:
             self.noise_shape = arguments.shape("AlphaDropout", "noise_shape", noise_shape)
 
+    def check_input(self, shape: Shape) -> None:
+        """Raise a ValueError if a mask of noise_shape does not fit inputs of this shape."""
+        check_noise_shape(self.title, self.noise_shape, shape)
+
     def disturbed(self, x: Tensor) -> Tensor:
         lowest = -SELU_ALPHA * SELU_SCALE
         a = ((1 - self.rate) * (1 + self.rate * lowest**2)) ** -0.5
-        sizes = self.noise_shape or x.shape
-        shape = tuple(n if m is None else m for m, n in zip(sizes, x.shape, strict=True))
+        shape = mask_shape(self.noise_shape or x.shape, x.shape)
         kept = np.broadcast_to(self._random.random(shape) >= self.rate, x.shape)
         return ops.where(kept, x, lowest) * a - a * lowest * self.rate
 

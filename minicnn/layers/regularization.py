@@ -55,16 +55,7 @@ class Dropout(Layer):
 
     def check_input(self, shape: Shape) -> None:
         """Raise a ValueError if a mask of noise_shape does not fit inputs of this shape."""
-        if self.noise_shape is None:
-            return
-        sizes = zip(self.noise_shape, shape, strict=False)
-        if len(self.noise_shape) != len(shape) or any(
-            noise not in (None, 1, size) and size is not None for noise, size in sizes
-        ):
-            raise ValueError(
-                f"{self.title}: noise_shape={self.noise_shape} does not fit inputs of shape "
-                f"{shape}. It wants None, 1 or the size of the input for each axis."
-            )
+        check_noise_shape(self.title, self.noise_shape, shape)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         if not training or self.rate == 0:
@@ -88,5 +79,28 @@ class Dropout(Layer):
     def _mask_shape(self, shape: tuple[int, ...]) -> tuple[int, ...] | None:
         if self.noise_shape is None:
             return None
-        sizes = zip(self.noise_shape, shape, strict=True)
-        return tuple(size if noise is None else noise for noise, size in sizes)
+        return mask_shape(self.noise_shape, shape)
+
+
+def check_noise_shape(title: str, noise_shape: Shape | None, shape: Shape) -> None:
+    """Raise a ValueError if a mask of noise_shape does not fit inputs of this shape."""
+    if noise_shape is None:
+        return
+    sizes = zip(noise_shape, shape, strict=False)
+    if len(noise_shape) != len(shape) or any(
+        noise not in (None, 1, size) and size is not None for noise, size in sizes
+    ):
+        raise ValueError(
+            f"{title}: noise_shape={noise_shape} does not fit inputs of shape {shape}. "
+            f"It wants None, 1 or the size of the input for each axis."
+        )
+
+
+def mask_shape(noise_shape: Shape, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of the mask for an input of this shape.
+
+    >>> mask_shape((None, 1), (8, 3))
+    (8, 1)
+    """
+    sizes = zip(noise_shape, shape, strict=True)
+    return tuple(size if noise is None else noise for noise, size in sizes)

@@ -54,7 +54,8 @@ class SymbolicTensor:
         """The same numbers in another shape, given with the batch axis, for which -1 can stand."""
         from minicnn.layers.operators import Reshape
 
-        return Reshape(shape[0] if len(shape) == 1 else shape)(self)
+        in_one = len(shape) == 1 and isinstance(shape[0], tuple | list)
+        return Reshape(shape[0] if in_one else shape)(self)
 
     def _operated(self, name: str, *operands: Any) -> Any:
         from minicnn.layers import operators  # here, because that file needs this one
