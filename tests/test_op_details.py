@@ -344,6 +344,10 @@ def test_nothing_can_be_reshaped_but_has_no_least_number():
             extreme(nothing, axis=0)
 
 
+def test_no_images_at_all_can_be_normalized_in_groups():
+    assert ops.group_norm(zeros(0, 2, 2, 4), zeros(4), zeros(4), 2).shape == (0, 2, 2, 4)
+
+
 def test_one_size_only_can_be_left_open():
     with pytest.raises(ValueError, match=r"do not fit into shape \(-1, -1, 6\)"):
         ops.reshape(Tensor(np.zeros(6)), (-1, -1, 6))
