@@ -8,6 +8,7 @@ import pytest
 
 from minicnn import layers
 from minicnn.layers import Input
+from minicnn.layers.operators import Add, Reshape
 from minicnn.models import Model
 from minicnn.random import new_generator
 
@@ -71,6 +72,7 @@ def test_the_numbers_of_a_seed_stay_the_same():
         (lambda x: x.reshape(-1), (None,)),
         (lambda x: x.reshape([-1, 1]), (None, 1)),
         (lambda x: x[:, 1], (None,)),
+        (lambda x: x[...], (None, 4)),
         (lambda x: x[..., None, ::2], (None, 1, 2)),
     ],
 )
@@ -90,6 +92,17 @@ def test_a_symbolic_tensor_takes_the_shape_of_another_whose_batch_is_open():
     np.testing.assert_array_equal(
         Model.from_config(model.get_config())([x, y]).numpy(), x.reshape(3, 2, 2) + 1
     )
+
+
+def test_an_operator_keeps_its_name():
+    for operator in (Add("sum"), Reshape((-1, 2), "pairs")):
+        assert type(operator).from_config(operator.get_config()).name == operator.name
+    assert operator.name == "pairs"
+
+
+def test_a_truth_value_behind_an_operator_is_a_number():
+    x = Input((4,))
+    np.testing.assert_array_equal(Model(x, x + True)(A).numpy(), A + 1)
 
 
 def test_a_sum_of_two_inputs_is_the_same_while_a_model_learns():
@@ -115,6 +128,15 @@ def test_inputs_in_another_structure_are_refused(given):
     x, y = Input((4,), name="one"), Input((4,), name="two")
     model = Model({"left": x, "right": y}, x + y)
     np.testing.assert_array_equal(model({"right": A, "left": A}).numpy(), A + A)
+    with pytest.raises(ValueError, match="Give the inputs in that form"):
+        model(given)
+
+
+@pytest.mark.parametrize("given", [A, [A], [A, A], [A, [A]], [A, [A, A], A], [[A, A], A]])
+def test_lists_of_other_lengths_are_refused(given):
+    x, y, z = (Input((4,)) for _ in range(3))
+    model = Model([x, [y, z]], x + y * z)
+    np.testing.assert_array_equal(model((A, (A, A))).numpy(), A + A)
     with pytest.raises(ValueError, match="Give the inputs in that form"):
         model(given)
 
@@ -149,9 +171,9 @@ def test_inputs_in_another_structure_are_refused(given):
     ids=lambda value: type(value).__name__,
 )
 def test_a_shape_that_a_layer_cannot_take_has_no_output_shape(layer, shape):
-    with pytest.raises(ValueError, match=f"layer '{layer.name}' "):
+    with pytest.raises(ValueError, match=rf"^layer '{layer.name}' \("):
         layer.compute_output_shape(shape)
-    with pytest.raises(ValueError, match=f"layer '{layer.name}' "):
+    with pytest.raises(ValueError, match=rf"^layer '{layer.name}' \("):
         layer.check_input(shape)
 
 
@@ -167,6 +189,6 @@ def test_a_shape_that_a_layer_cannot_take_has_no_output_shape(layer, shape):
     ids=lambda value: type(value).__name__,
 )
 def test_a_layer_makes_no_weights_for_a_shape_that_it_cannot_take(layer, shape):
-    with pytest.raises(ValueError, match=f"layer '{layer.name}' "):
+    with pytest.raises(ValueError, match=rf"^layer '{layer.name}' \("):
         layer.build(shape)
     assert not layer.built and not layer.weights
