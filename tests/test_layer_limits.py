@@ -182,7 +182,7 @@ def test_a_shape_that_a_layer_cannot_take_has_no_output_shape(layer, shape):
     [
         (layers.Conv2DTranspose(2, 2), (None, 3)),
         (layers.BatchNormalization(axis=1), (None, 3, 3)),
-        (layers.LayerNormalization(axis=0), (None, 3)),
+        (layers.LayerNormalization(axis=[1, -1]), (None, 3)),
         (layers.GroupNormalization(2), (None, 3)),
         (layers.Normalization((1, -1)), (None, 3)),
     ],
@@ -192,3 +192,15 @@ def test_a_layer_makes_no_weights_for_a_shape_that_it_cannot_take(layer, shape):
     with pytest.raises(ValueError, match=rf"^layer '{layer.name}' \("):
         layer.build(shape)
     assert not layer.built and not layer.weights
+
+
+@pytest.mark.parametrize(
+    "kind", ["BatchNormalization", "LayerNormalization", "GroupNormalization", "Normalization"]
+)
+def test_what_normalizes_says_that_a_batch_axis_is_missing(kind):
+    layer = getattr(layers, kind)(name="norm")
+    match = rf"^layer 'norm' \({kind}\): wants inputs of at least two axes"
+    with pytest.raises(ValueError, match=match):
+        layer.check_input((None,))
+    with pytest.raises(ValueError, match=match):
+        layer(np.zeros(32))
