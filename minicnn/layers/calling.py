@@ -143,6 +143,7 @@ def shapes_of_results(layer: Layer, arguments: tuple[Any, ...], keywords: dict[s
         layer.ensure_built(shapes_of(arguments[0]))
         sizes = TRIED_SIZES if unknown else (1,)
         tried = [_tried(layer, arguments, keywords, size) for size in sizes]
+        return _agreed(tried, symbolic[0].shape[0])
     except (ValueError, TypeError, IndexError) as error:
         if not unknown:
             raise
@@ -151,7 +152,6 @@ def shapes_of_results(layer: Layer, arguments: tuple[Any, ...], keywords: dict[s
             f"{layer.title}: cannot tell the shape of its output for {given}. Give all sizes but "
             f"the batch, or define compute_output_shape(self, input_shape)."
         ) from error
-    return _agreed(tried, symbolic[0].shape[0])
 
 
 def _tried(layer: Layer, arguments: Any, keywords: Any, size: int) -> Any:

@@ -48,9 +48,7 @@ def check_last_axis(title: str, shape: Shape, built_for: Shape) -> None:
     if shape and (wanted is None or shape[-1] in (wanted, None)):
         return
     hint = f"Give it inputs of shape {built_for}, or make a new layer for {shape}."
-    if shape == built_for[1:]:
-        hint = ONE_INPUT
-    elif len(shape) == 4 and shape[1] == wanted:
+    if len(shape) == 4 and shape[1] == wanted:
         hint = CHANNELS_FIRST
     raise ValueError(
         f"{title}: wants {wanted} numbers on the last axis, because it was built for inputs of "
