@@ -315,6 +315,19 @@ def test_true_as_a_second_argument_is_the_second_argument():
     assert told.seen == [((2, 3), True, False)]
 
 
+def test_what_a_second_argument_means_is_seen_by_its_name():
+    class Masked(layers.Layer):
+        def call(self, x, mask):
+            return x * (2.0 if mask is True else 0.0)
+
+    assert Masked()(np.ones((1, 1)), True).numpy().item() == 2
+    assert layers.ReLU()(np.ones((1, 1)), True).numpy().item() == 1  # it means training
+
+
+def test_an_axis_of_no_numbers_stays_one():
+    assert Returning(lambda x: x * 2.0)(Input((3,))[:, 3:]).shape == (None, 0)
+
+
 def test_training_is_told_where_numbers_come_in_a_list():
     told = Told()
     told([[1.0, 2.0]], training=True)

@@ -160,7 +160,7 @@ def _tried(layer: Layer, arguments: Any, keywords: Any, size: int) -> Any:
     def zeros(leaf: Any) -> Any:
         if not isinstance(leaf, SymbolicTensor):
             return leaf
-        shape = (1, *(n or size for n in leaf.shape[1:]))
+        shape = (1, *(size if n is None else n for n in leaf.shape[1:]))
         check_trial(layer.title, shape)
         return Tensor(np.zeros(shape, layer.dtype), device=layer.device)
 
