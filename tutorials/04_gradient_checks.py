@@ -197,7 +197,7 @@ assert passes(signs, x, only_signs) and not passes(signs, x, positive)
 # float64, 5e-3 in float32.
 
 # %%
-points = np.linspace(-2, 2, 21, dtype=np.float32)
+points = np.linspace(-2, 2, 201, dtype=np.float32)
 slope = 1 - np.tanh(points.astype(np.float64)) ** 2
 steps = 10.0 ** np.arange(-13, 0)
 
