@@ -109,43 +109,39 @@ def _tanh_loops(x, y):
 
 
 @compiled
-def _sigmoid_grad_run(dy, y, dx, one):
+def _sigmoid_grad_run(dy, y, dx):
+    one = dx.dtype.type(1)  # an integer would make float32 arithmetic float64
     for k in range(dy.size):
         dx[k] = dy[k] * y[k] * (one - y[k])
 
 
 @compiled
-def _tanh_grad_run(dy, y, dx, one):
+def _tanh_grad_run(dy, y, dx):
+    one = dx.dtype.type(1)  # an integer would make float32 arithmetic float64
     for k in range(dy.size):
         dx[k] = dy[k] * (one - y[k] * y[k])
 
 
 @compiled_parallel
-def _sigmoid_grad_loops(dy, y, dx, one):
+def _sigmoid_grad_loops(dy, y, dx):
     for run in prange((dy.size + RUN - 1) // RUN):
         first, last = run * RUN, min((run + 1) * RUN, dy.size)
-        _sigmoid_grad_run(dy[first:last], y[first:last], dx[first:last], one)
+        _sigmoid_grad_run(dy[first:last], y[first:last], dx[first:last])
 
 
 @compiled_parallel
-def _tanh_grad_loops(dy, y, dx, one):
+def _tanh_grad_loops(dy, y, dx):
     for run in prange((dy.size + RUN - 1) // RUN):
         first, last = run * RUN, min((run + 1) * RUN, dy.size)
-        _tanh_grad_run(dy[first:last], y[first:last], dx[first:last], one)
+        _tanh_grad_run(dy[first:last], y[first:last], dx[first:last])
 
 
 def _sigmoid_cpu(x):
-    y = empty(x.shape, x.dtype)
-    loops = _sigmoid_run if x.size <= RUN else _sigmoid_loops
-    loops(x.reshape(-1), y.reshape(-1))
-    return y
+    return _in_runs(_sigmoid_run, _sigmoid_loops, x)
 
 
 def _tanh_cpu(x):
-    y = empty(x.shape, x.dtype)
-    loops = _tanh_run if x.size <= RUN else _tanh_loops
-    loops(x.reshape(-1), y.reshape(-1))
-    return y
+    return _in_runs(_tanh_run, _tanh_loops, x)
 
 
 def _sigmoid_grad_cpu(dy, y):
@@ -156,11 +152,11 @@ def _tanh_grad_cpu(dy, y):
     return _in_runs(_tanh_grad_run, _tanh_grad_loops, dy, y)
 
 
-def _in_runs(run, loops, dy, y):
-    dx = empty(dy.shape, dy.dtype)
-    one = dy.dtype.type(1)  # an integer would make float32 arithmetic float64
-    (run if dy.size <= RUN else loops)(dy.reshape(-1), y.reshape(-1), dx.reshape(-1), one)
-    return dx
+def _in_runs(run, loops, *given):
+    result = empty(given[0].shape, given[0].dtype)
+    flat = [array.reshape(-1) for array in (*given, result)]
+    (run if result.size <= RUN else loops)(*flat)
+    return result
 
 
 def _sigmoid_gpu(x):
@@ -171,22 +167,18 @@ def _tanh_gpu(x):
     return _launched("tanh_of", x)
 
 
-def _launched(name, x):
-    y = cuda.empty(x.shape, x.dtype, like=x)
-    cuda.launch("sigmoid", name, cuda.blocks(x.size), 256, x, y, x.size)
-    return y
-
-
 def _sigmoid_grad_gpu(dy, y):
-    dx = cuda.empty(dy.shape, dy.dtype, like=dy)
-    cuda.launch("sigmoid", "sigmoid_grad", cuda.blocks(dy.size), 256, dy, y, dx, dy.size)
-    return dx
+    return _launched("sigmoid_grad", dy, y)
 
 
 def _tanh_grad_gpu(dy, y):
-    dx = cuda.empty(dy.shape, dy.dtype, like=dy)
-    cuda.launch("sigmoid", "tanh_grad", cuda.blocks(dy.size), 256, dy, y, dx, dy.size)
-    return dx
+    return _launched("tanh_grad", dy, y)
+
+
+def _launched(name, *given):
+    result = cuda.empty(given[0].shape, given[0].dtype, like=given[0])
+    cuda.launch("sigmoid", name, cuda.blocks(result.size), 256, *given, result, result.size)
+    return result
 
 
 sigmoid = Kernel(
