@@ -4,8 +4,8 @@
 
 Near 0 the series of e^r - 1 = r + r^2/2! + r^3/3! + ... needs few terms; and 2^n is no work at all,
 for a floating point number is written as a power of two times a fraction: its exponent is n.
-`math.exp` is as exact, but a call per number. A formula LLVM turns into instructions that do a
-vector of numbers at a time, 10 to 30 times as fast.
+`math.exp` is exact to the last digit, this to the last but one; but that is a call for each number,
+while a formula is turned by LLVM into instructions that do a vector of numbers at a time.
 
 The method is that of W. J. Cody and W. Waite, Software Manual for the Elementary Functions, 1980.
 """
