@@ -165,7 +165,7 @@ def _tiles_of_image(n, x, weight, y, zeros, most, compiled_tiles):
     for f in range(0, F, zeros.size):  # outermost, so that few weights are in use at a time
         for i in range(I):
             for j in range(0, J, most):
-                shape = (min(most, J - j), WIDTH)
+                shape = (1, min(most, J - j), WIDTH)
                 at_x, at_y = ((n * H + i) * W + j) * C, ((n * I + i) * J + j) * F + f
                 given = (pixels, at_x, filters, f, zeros, 0, sums, at_y, False, -np.inf, loops)
                 tile(compiled_tiles, shape, *given)

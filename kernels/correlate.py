@@ -20,7 +20,14 @@ import numba
 import numpy as np
 
 from .compiling import compiled, compiled_part
-from .geometry import columns_under, copy_band, rows_under, share_of
+from .geometry import (
+    columns_under,
+    copy_band,
+    rows_under,
+    run_of_tiles,
+    runs_of_tiles,
+    share_of,
+)
 from .memory import empty, scratch
 from .packing import block_count, block_width, padded
 from .planning import MOST, TASK_CYCLES, VECTOR_CYCLES, best_width, flattened
@@ -39,6 +46,7 @@ UNIT_PIXELS = 1024  # at most: what is read of them stays in the second-level ca
 UNIT_BYTES = 1 << 18  # of it, x may take so much
 PIECE_BYTES = 1 << 19  # and so much the piece of dw that a task adds up
 FAR_BYTES = 1 << 10  # from pixel to pixel in dy: so far apart they are slow to reach
+MANY_CELLS = 96  # of dw: for so many it pays to copy what they all read of dy
 
 
 class Cuts(NamedTuple):
@@ -137,16 +145,15 @@ def _correlate_block(source, gradient, target, settings, g):
     if g.across:  # the tile goes through the columns
         B, K, x_b = 1, channels, 0
     most = g.across or MOST[width]
-    pieces = (K + most - 1) // most
     loops = (images, rows, g.J, image, g.s * row, g.t * pixel, 1, apart, y_pixel)
     for a in range(A):
         for b in range(B):
-            for piece in range(pieces):
-                k, end = piece * K // pieces, (piece + 1) * K // pieces
+            for run in range(runs_of_tiles(K, most, True)):
+                k, at_once, size = run_of_tiles(run, K, most, True)
                 cell = a * g.Q * channels + b * K + k
                 tile(
                     g.tiles,
-                    (end - k, width),
+                    (at_once, size, width),
                     x,
                     at_x + a * g.d * row + b * x_b + k,
                     dy,
@@ -212,7 +219,7 @@ def _plan(g, dtype, workers):
 
     slices, shares = _cut(g, dtype, (parts, blocks, workers), size * itemsize)
     copies = g.hangs_over or (slices > 1 and g.P * g.Q > 1)
-    packs = g.F % LANES != 0 or g.groups * g.F * itemsize >= FAR_BYTES
+    packs = _packs(g, LANES, itemsize, g.P * g.Q * g.K // slices)
     in_band = images * rows_under(g, rows) * columns_under(g) * g.groups * -(-g.K // slices)
     in_columns = images * rows * g.J * g.width * LANES
     return g, Cuts(
@@ -228,6 +235,17 @@ def _plan(g, dtype, workers):
         in_band=in_band if copies else 0,
         in_columns=in_columns if packs else 0,
     )
+
+
+def _packs(g, LANES, itemsize, cells):
+    """Whether a block's numbers of dy are copied, which a tile reads for a few of `cells` cells.
+
+    Where they are only some of each pixel, their lines of memory compete for the same few places
+    in the nearest cache.
+    """
+    numbers = g.groups * g.F
+    far, some = numbers * itemsize >= FAR_BYTES, numbers > g.width * LANES
+    return g.F % LANES != 0 or far or (some and cells >= MANY_CELLS)
 
 
 def _width(g, vectors):

@@ -129,3 +129,28 @@ def three_loops(g, row):
     if g.e == 1 and g.groups == 1 and not g.across:
         return g.P, 1, g.Q * g.K, g.d * row, 0, 1
     return g.P, g.Q, g.K, g.d * row, g.e * g.C, 1
+
+
+@compiled_part
+def runs_of_tiles(count, most, together):
+    """How many runs of tiles there are in a row of `count` pixels; see run_of_tiles."""
+    tiles = (count + most - 1) // most
+    if tiles <= 0:
+        return 0
+    return (2 if count % tiles > 0 else 1) if together else tiles
+
+
+@compiled_part
+def run_of_tiles(run, count, most, together):
+    """One run of the tiles that a row is cut into: (first pixel, tiles, pixels in each of them).
+
+    No tile has more than `most` pixels. Their sizes differ by 1 at most, the larger ones come last.
+
+    together: whether all tiles of one size are a run, or each is one of its own.
+    """
+    tiles = (count + most - 1) // most
+    size, larger = count // tiles, count % tiles
+    smaller = tiles - larger
+    if together:
+        return (0, smaller, size) if run == 0 else (smaller * size, larger, size + 1)
+    return run * size + max(0, run - smaller), 1, size + (1 if run >= smaller else 0)

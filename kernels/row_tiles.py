@@ -72,10 +72,10 @@ def row_tiles(dtype, Q, turned=False):
         return 0
 
     def any_tile(
-        pixels, width, x, w, start, y, add, floor, A, B, K, x_a, x_b, x_k, x_pixel, w_step, y_pixel
+        n, m, v, x, w, start, y, add, floor, A, B, K, x_a, x_b, x_k, x_pixel, w_step, y_pixel
     ):
-        loops = (A, B, K, x_a, x_b, x_k, x_pixel, w_step, y_pixel)
-        _choose((Q, turned), pixels, (x, w, start, y), add, floor, loops)
+        loops = (n, A, B, K, x_a, x_b, x_k, x_pixel, w_step, y_pixel)
+        _choose((Q, turned), m, (x, w, start, y), add, floor, loops)
 
     return compiled_for_address(tile_signature(dtype), any_tile).address
 
@@ -145,11 +145,15 @@ class TurnedTile(Tile):
         self.Q, self.channels = Q, range(channels)
 
     def emit(self, x, w, start, y, add, floor, *loops):  # w is dy here
-        N, I, J, x_image, x_row, self.x_column, _, self.dy_step, self.y_pixel = loops
+        count, N, I, J, x_image, x_row, self.x_column, _, self.dy_step, self.y_pixel = loops
         row = functools.partial(self._row, self.builder.sub(J, INT(self.Q - 1)))
         rows = self._loop(N, x_image, self._loop(I, x_row, row))
-        _, _, *sums = rows([x, w, *(self._load(start, 0) for _ in self.pixels)])
-        self._store(y, sums, add, floor)
+
+        def one(x, y):
+            _, _, *sums = rows([x, w, *(self._load(start, 0) for _ in self.pixels)])
+            self._store(y, sums, add, floor)
+
+        self._repeat(count, one, (x, INT(1)), y, len(self.channels))
 
     def _row(self, whole, state):
         """A row of dy; `whole` columns of x meet Q of its places, those beside them fewer."""

@@ -23,6 +23,7 @@ A tile must fit into the registers: PIXELS * WIDTH sums + WIDTH filters + 1 pixe
 
 All these and every smaller number of pixels are compiled into one `switch`. Nothing else depends on
 the CPU; sizes and steps are run-time arguments, so that one compiled kernel serves every layer.
+A call takes as long as a dozen steps of a sum, so it computes all tiles that lie side by side.
 """
 
 import ctypes
@@ -36,6 +37,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from .aligned_loops import align_loop
 from .compiling import compiled_for_address, compiled_part
 
 INT = ir.IntType(64)
@@ -96,10 +98,11 @@ def most_pixels(width):
 
 
 def _tile_in_python(address, shape, x, at_x, w, at_w, start, at_start, y, at_y, add, floor, loops):
-    """One tile, in Python; the compiled one does the same.
+    """Tiles, in Python; the compiled ones do the same.
 
     address: of the compiled tiles; not used in Python.
-    shape: (pixels, width): the tile's size, width counted in vectors.
+    shape: (count, pixels, width): how many tiles lie side by side, which are computed one after the
+        other, and their size; width is counted in vectors.
     x, at_x: flat array of images, and where in it the tile's first pixel is.
     w, at_w: flat array of packed filters; from at_w on, width * LANES numbers per step of the sum.
     start, at_start: the sums of each pixel begin at the numbers that stand there (a bias).
@@ -110,10 +113,10 @@ def _tile_in_python(address, shape, x, at_x, w, at_w, start, at_start, y, at_y, 
     floor: results below it become it: 0 for relu, -infinity for nothing. NaN stays NaN.
     loops: (A, B, K, x_a, x_b, x_k, x_pixel, w_step, y_pixel): three counts, then steps.
     """
-    pixels, width = shape
+    count, pixels, width = shape
     A, B, K, x_a, x_b, x_k, x_pixel, w_step, y_pixel = loops
     filters = width * lanes(x.dtype)
-    for m in range(pixels):
+    for m in range(count * pixels):
         total = start[at_start : at_start + filters].copy()
         step = at_w
         for a, b, k in np.ndindex(A, B, K):
@@ -140,19 +143,19 @@ def tile_signature(dtype):
     """The C types of what a tile is called with: those of _any_tile."""
     number = types.float32 if dtype == np.float32 else types.float64
     pointers, counts = [types.CPointer(number)] * 4, [types.int64] * 9
-    return types.void(types.int64, types.int64, *pointers, types.int8, number, *counts)
+    return types.void(*[types.int64] * 3, *pointers, types.int8, number, *counts)
 
 
 def _any_tile(
-    pixels, width, x, w, start, y, add, floor, A, B, K, x_a, x_b, x_k, x_pixel, w_step, y_pixel
+    n, m, v, x, w, start, y, add, floor, A, B, K, x_a, x_b, x_k, x_pixel, w_step, y_pixel
 ):
-    loops = (A, B, K, x_a, x_b, x_k, x_pixel, w_step, y_pixel)
-    _switch((pixels, width), (x, w, start, y), add, floor, loops)
+    loops = (n, A, B, K, x_a, x_b, x_k, x_pixel, w_step, y_pixel)
+    _switch((m, v), (x, w, start, y), add, floor, loops)
 
 
 @intrinsic
 def _switch(typing, shape, pointers, add, floor, loops):
-    """Run the tile of the given shape."""
+    """Run tiles of the given shape, (pixels, width)."""
 
     def codegen(context, builder, signature, args):
         pixels, width = cgutils.unpack_tuple(builder, args[0])
@@ -290,16 +293,32 @@ class Tile(VectorCode):
         self.columns = self.pixels  # of x that are read in each step of the sum
 
     def emit(self, x, w, start, y, add, floor, *loops):
-        A, B, K, x_a, x_b, x_k, x_pixel, w_step, self.y_pixel = loops
+        count, A, B, K, x_a, x_b, x_k, x_pixel, w_step, self.y_pixel = loops
         size = INT(VECTOR_BYTES // self.vector.count)
         odd = range(1, min(REACH, len(self.columns)), 2)
         self.steps = {
             m: self._opaque(self.builder.mul(x_pixel, self.builder.mul(size, INT(m)))) for m in odd
         }
         self.leap = self.builder.mul(x_pixel, INT(REACH))
-        sums = [self._load(start, v) for _ in self.pixels for v in self.width]
-        _, _, *sums = self._window(A, B, K, x_a, x_b, x_k, w_step)([x, w, *sums])
-        self._store(y, sums, add, floor)
+        window = self._window(A, B, K, x_a, x_b, x_k, w_step)
+
+        def one(x, y):
+            sums = [self._load(start, v) for _ in self.pixels for v in self.width]
+            _, _, *sums = window([x, w, *sums])
+            self._store(y, sums, add, floor)
+
+        self._repeat(count, one, (x, x_pixel), y, len(self.pixels))
+
+    def _repeat(self, count, one, source, y, pixels):
+        """Run one(x, y) for `count` tiles that are so many pixels apart."""
+        x, x_pixel = source
+        steps = [self.builder.mul(step, INT(pixels)) for step in (x_pixel, self.y_pixel)]
+
+        def body(places):
+            one(*places)
+            return [self.builder.gep(at, [step]) for at, step in zip(places, steps, strict=True)]
+
+        self._loop(count, None, body)([x, y])
 
     def _window(self, A, B, K, x_a, x_b, x_k, w_step):
         """The loops of the sum."""
@@ -378,7 +397,8 @@ class Tile(VectorCode):
             ):
                 phi.add_incoming(first, before)
                 phi.add_incoming(later, builder.block)
-            builder.cbranch(builder.icmp_signed("<", following, count), head, after)
+            back = builder.cbranch(builder.icmp_signed("<", following, count), head, after)
+            align_loop(builder, back)
             builder.position_at_end(after)
             return results
 

@@ -23,7 +23,7 @@ import numba
 import numpy as np
 
 from .compiling import compiled, compiled_part
-from .geometry import share_of
+from .geometry import run_of_tiles, runs_of_tiles, share_of
 from .memory import scratch
 from .packing import block_count, block_width, pack
 from .planning import MOST, TASK_CYCLES, VECTOR_CYCLES, best_width, cut
@@ -105,21 +105,20 @@ def _spread_rows(source, packed, target, settings, where, g):
     (dx, at_dx, spill, valid), (zeros, width, count) = target, settings
     n, first, last, p, q = where
     left, right = _meeting(0, g.W, g.e * q - g.left, g.t, g.J)
-    pieces = (right - left + MOST[width] - 1) // MOST[width]
-    whole = valid == count
+    columns, most, whole = right - left, MOST[width], valid == count
     x_pixel, y_pixel = g.groups * g.K, g.t * g.C
     loops = (1, 1, g.K, 0, 0, 1, x_pixel, count, y_pixel if whole else count)
     for i in range(first, last):
         h = g.s * i + g.d * p - g.top
-        for piece in range(pieces):
-            j = left + piece * (right - left) // pieces
-            j_end = left + (piece + 1) * (right - left) // pieces
+        for run in range(runs_of_tiles(columns, most, whole)):
+            begin, at_once, pixels = run_of_tiles(run, columns, most, whole)
+            j = left + begin
             w = g.t * j + g.e * q - g.left
             at = ((n * g.H + h) * g.W + w) * g.C + at_dx
             # the last block has more channels than dx has room for: it goes by way of `spill`
             tile(
                 g.tiles,
-                (j_end - j, width),
+                (at_once, pixels, width),
                 dy,
                 ((n * g.I + i) * g.J + j) * x_pixel + at_dy,
                 filters,
@@ -133,7 +132,7 @@ def _spread_rows(source, packed, target, settings, where, g):
                 loops,
             )
             if not whole:
-                for m in range(j_end - j):
+                for m in range(pixels):
                     add_run(spill, m * count, dx, at + m * y_pixel, valid)
 
 
@@ -149,16 +148,15 @@ def _spread_runs(source, packed, target, settings, where, g):
     (dy, at_dy), (filters, at_w) = source, packed
     (dx, at_run, spill, valid), (zeros, width, count) = target, settings
     n, first, last, p, _ = where
-    pieces = (g.J + MOST[width] - 1) // MOST[width]
     loops = (1, 1, g.K, 0, 0, 1, g.K, count, count)
     for i in range(first, last):
         h = g.s * i + g.d * p - g.top
         row = (n * g.H + h) * g.W * g.C
-        for piece in range(pieces):
-            j, j_end = piece * g.J // pieces, (piece + 1) * g.J // pieces
+        for run in range(runs_of_tiles(g.J, MOST[width], False)):
+            j, at_once, pixels = run_of_tiles(run, g.J, MOST[width], False)
             tile(
                 g.tiles,
-                (j_end - j, width),
+                (at_once, pixels, width),
                 dy,
                 ((n * g.I + i) * g.J + j) * g.K + at_dy,
                 filters,
@@ -171,7 +169,7 @@ def _spread_runs(source, packed, target, settings, where, g):
                 -np.inf,
                 loops,
             )
-            for m in range(j_end - j):
+            for m in range(pixels):
                 at = (g.t * (j + m) - g.left) * g.C + at_run  # may begin or end outside the row
                 begin, end = max(at, 0), min(at + valid, g.W * g.C)
                 if begin < end:

@@ -20,7 +20,14 @@ import numba
 import numpy as np
 
 from .compiling import compiled, compiled_part
-from .geometry import columns_under, copy_band, share_of, three_loops
+from .geometry import (
+    columns_under,
+    copy_band,
+    run_of_tiles,
+    runs_of_tiles,
+    share_of,
+    three_loops,
+)
 from .kernel import Array
 from .memory import scratch
 from .packing import block_count, block_width, pack
@@ -175,8 +182,8 @@ def _sweep_stretch(source, packed, begin, target, settings, steps, where, ahead,
     (start, at_start), (y, at_y, spill, valid) = begin, target
     (rows, mode, floor, width, count), (A, B, K, x_a, x_b, x_k) = settings, steps
     most = g.across or MOST[width]
-    pieces = (g.J + most - 1) // most
     whole = valid == count
+    runs = runs_of_tiles(g.J, most, whole)
     channels = g.groups * g.F
     y_pixel = channels if whole else count
     task_row, whole_window, asks = where
@@ -187,13 +194,13 @@ def _sweep_stretch(source, packed, begin, target, settings, steps, where, ahead,
         if whole_window:
             a, a_end = _window_rows(g.s * (task_row + i) - g.top, A, g)
         loops = (a_end - a, B, K, x_a, x_b, x_k, g.t * g.C, w_step, y_pixel)
-        for piece in range(pieces):
-            j, end = piece * g.J // pieces, (piece + 1) * g.J // pieces
+        for run in range(runs):
+            j, at_once, pixels = run_of_tiles(run, g.J, most, whole)
             at = at_y + (i * g.J + j) * channels
             # the last block may have more filters than y has room for: it goes by way of `spill`
             tile(
                 g.tiles,
-                (end - j, width),
+                (at_once, pixels, width),
                 x,
                 at_x + i * x_row + j * g.t * g.C + a * x_a,
                 filters,
@@ -207,7 +214,7 @@ def _sweep_stretch(source, packed, begin, target, settings, steps, where, ahead,
                 loops,
             )
             if not whole:
-                for m in range(end - j):
+                for m in range(pixels):
                     copy_run(spill, m * count, y, at + m * channels, valid)
 
 
