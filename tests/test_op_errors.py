@@ -354,6 +354,11 @@ MESSAGES = {
         ValueError,
         r"conv2d_transpose: padding must be 'same' or 'valid', but is 'full'\.",
     ),
+    "conv2d_transpose, dilation": (
+        lambda: ops.conv2d_transpose(zeros(1, 4, 4, 2), zeros(3, 3, 5, 2), dilation=0),
+        ValueError,
+        r"conv2d_transpose: dilation must be .* but is 0",
+    ),
     "conv2d_transpose, activation": (
         lambda: ops.conv2d_transpose(zeros(1, 4, 4, 2), zeros(3, 3, 5, 2), activation="tanh"),
         ValueError,
