@@ -51,9 +51,10 @@ EVERY_PIXEL = ((1, 1), ((0, 0), (0, 0)), (1, 1), 1)  # strides, padding, dilatio
 
 
 AT_HAND = 1 << 23  # bytes that may be kept for the next call, always
-LITTLE_WORK = 1 << 14  # multiplications, that one thread does,
-FEW_POWERS = 1 << 7  # as it does so few of e,
-FEW_CURVES = 1 << 11  # and so many of them, on vectors
+LITTLE_WORK = 1 << 18  # multiplications, that one thread does,
+LITTLE_TO_READ = 1 << 14  # as it reads so few numbers to pool them,
+FEW_POWERS = 1 << 7  # takes so few powers of e,
+FEW_CURVES = 1 << 13  # and so many of them, on vectors
 NUMBERS_APART = 16  # in the arena: a cache line of float32
 BEHIND, ALONE, AVERAGE = 1, 2, 3  # what `pools` says: behind a convolution, or a link of its own
 CURVES = {"sigmoid": 1, "tanh": 2}  # what `curve` says
@@ -325,7 +326,7 @@ def _pooling_stage(shape, pooling, averages):
     (N, H, W, C), (window, *placement) = shape, pooling
     y_shape, pools = pooled(shape, window, *placement)
     fields = {"N": N, "H": H, "W": W, "C": C}
-    fields |= {"alone": math.prod(y_shape) * math.prod(window) <= LITTLE_WORK}
+    fields |= {"alone": math.prod(y_shape) * math.prod(window) <= LITTLE_TO_READ}
     fields |= zip(POOLS, (AVERAGE if averages else ALONE, *pools, 0), strict=True)
     return fields, y_shape
 
