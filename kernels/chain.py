@@ -34,7 +34,7 @@ import numpy as np
 from . import average_pool2d, conv2d, conv_pool, cuda, matmul, max_pool2d, sigmoid, softmax
 from .average_pool2d import average_row
 from .compiling import compiled, compiled_part
-from .conv_pool import cut_for_pooling, pooled_tasks, scratch_for
+from .conv_pool import cut_for_pooling, pooled_tasks, scratch_for, seen_by_pooling
 from .geometry import Geometry, share_of
 from .kernel import Array, Kernel, is_gpu_array
 from .max_pool2d import pool_row, pooled
@@ -139,9 +139,9 @@ def _linked(x, link, version):
 
 @compiled
 def _run(threads, stages, addresses, x, y, memory, zeros, layout):
-    workers, where, end, scores, K = layout
+    workers, end, scores, K = layout
     arena, scratch = memory[:end], memory[end:].reshape(workers, -1)
-    arrays = (x, arena, y, arena[where:].view(np.int32))
+    arrays = (x, arena, y)
     if stages[0].packs or stages[0].pads:
         share(threads, workers, _fetch_weights, (0, stages, addresses, arrays[1]))
     for k in range(stages.size):
@@ -174,7 +174,7 @@ def _take_numbers(worker, workers, curve, y):
 @compiled_part
 def _target(k, stages, arrays):
     """Where the numbers of a link go."""
-    g, (_, arena, y, _) = stages[k], arrays
+    g, (_, arena, y) = stages[k], arrays
     return y if k == stages.size - 1 else arena[g.y : g.y + g.y_size]
 
 
@@ -200,7 +200,7 @@ def _fetch_weights(worker, workers, k, stages, all_addresses, arena):
 @compiled_part
 def _take_share(worker, workers, k, stages, addresses, arrays, zeros, scratch):
     """A worker's share of one link; before that, of fetching the weights of the next."""
-    x, arena, _, where = arrays
+    x, arena, _ = arrays
     if k + 1 < stages.size:
         _fetch_weights(worker, workers, k + 1, stages, addresses, arena)
     g = stages[k]
@@ -208,7 +208,7 @@ def _take_share(worker, workers, k, stages, addresses, arrays, zeros, scratch):
     window = (g.pool_P, g.pool_Q, g.pool_s, g.pool_t, g.pool_top, g.pool_left)
     pooling = (*window, g.pool_I, g.pool_J)
     if g.pools > BEHIND:
-        _pool_rows(worker, workers, (source, target, where), g, pooling)
+        _pool_rows(worker, workers, (source, target), g, pooling)
         return
     filters = arena[g.filters : g.filters + g.filters_size]
     if not g.packs:
@@ -220,8 +220,8 @@ def _take_share(worker, workers, k, stages, addresses, arrays, zeros, scratch):
     cut = (g.copies != 0, g.asks != 0, g.shares, g.blocks, g.lanes, g.spill)
     job = Job(filters, start, zeros, floor, g.step, False, *cut)
     if g.pools == BEHIND:
-        pools = (pooling, g.pool_rows)
-        pooled_tasks(worker, workers, (source, target, where), g, job, pools, scratch)
+        pools = (pooling, g.pool_rows, g.J)
+        pooled_tasks(worker, workers, (source, target, None), g, job, pools, scratch)
     else:
         sweep_tasks(worker, workers, (source, target), g, job, scratch)
 
@@ -229,21 +229,21 @@ def _take_share(worker, workers, k, stages, addresses, arrays, zeros, scratch):
 @compiled_part
 def _pool_rows(worker, workers, arrays, g, pooling):
     """A worker's share of a pooling that is a link of its own."""
-    (x, y, where), size, (I, J) = arrays, (g.H, g.W, g.C), pooling[6:]
+    (x, y), (I, J) = arrays, pooling[6:]
     for row in share_of(worker, workers, g.N * I):
         at_x, at_y = row // I * g.H * g.W * g.C, row * J * g.C
         if g.pools == AVERAGE:
-            average_row(x, at_x, y, at_y, row % I, size, pooling)
+            average_row(x, at_x, y, at_y, row % I, (g.H, g.W, g.C), pooling)
         else:
-            floor = x.dtype.type(-np.inf)
-            pool_row(x, at_x, y, where, at_y, row % I, floor, size, pooling, (0, g.C))
+            floor, size = x.dtype.type(-np.inf), (g.H, g.W, g.C, g.W)
+            pool_row(x, at_x, y, None, at_y, row % I, floor, size, pooling, (0, g.C))
 
 
 class Plan(NamedTuple):
     """What is known of a chain before it is run."""
 
     stages: Array  # of STAGE
-    layout: Any  # workers, where, end, scores, K; see _plan
+    layout: Any  # workers, end, scores, K; see _plan
     memory: int  # numbers of the arena, and of the scratch memory of all workers
     y_shape: tuple[int, ...]
     y_size: int
@@ -268,7 +268,7 @@ def _plan(x_shape, dtype, described, with_softmax, workers):
     In the arena are the numbers between two links, and filters in the order of the tiles.
     """
     stages, arena = np.zeros(len(described), STAGE), _Arena()
-    shape, most, where = x_shape, 0, 0
+    shape, most = x_shape, 0
     for stage, (weight_shape, *link) in zip(stages, described, strict=True):
         if weight_shape is None:
             (fields, shape), scratch = _pooling_stage(shape, *link[3:]), 0
@@ -281,14 +281,12 @@ def _plan(x_shape, dtype, described, with_softmax, workers):
             stage[name] = value
         stage["y_size"] = math.prod(shape)
         most = max(most, scratch)
-        where = max(where, math.prod(shape) if fields.get("pools") else 0)
     # what lies between two links is in one of two places, by turns
     sizes = stages["y_size"]
     turns = [arena.take(int(sizes[k:-1:2].max(initial=0))) for k in (0, 1)]
     stages["y"] = np.resize(turns, len(stages))
     stages["x"][1:], stages["x_size"][1:] = stages["y"][:-1], sizes[:-1]
-    where = arena.take(where)  # poolings say there whence their numbers come, which nobody asks
-    layout = (workers, where, arena.size, math.prod(shape), shape[-1])
+    layout = (workers, arena.size, math.prod(shape), shape[-1])
     shape = (2, *shape) if with_softmax else shape
     if numba.config.DISABLE_JIT:  # in Python, only these have their fields as attributes
         stages = stages.view(np.recarray)
@@ -304,7 +302,12 @@ def _weighted_stage(shape, weight_shape, link, dtype, workers):
         g, shape = flattened(matmul.one_row(N, K, F)), (N, F)
     else:
         g, shape = conv2d.geometry(shape, weight_shape, arrangement)
-        g = flattened(g) if pooling is None else g
+        if pooling is None:
+            g = flattened(g)
+        else:
+            window, *placement = pooling
+            shape, pools = pooled(shape, window, *placement)
+            g = seen_by_pooling(g, pools)
     g, cut = plan(g, dtype, workers)
     step, pads = step_in_place(g, cut), not biased or g.F % cut.lanes > 0
     alone = g.N * g.I * g.J * g.P * g.Q * g.K * g.F <= LITTLE_WORK
@@ -312,8 +315,6 @@ def _weighted_stage(shape, weight_shape, link, dtype, workers):
     fields |= {"step": step, "packs": not step, "pads": pads, "alone": alone}
     scratch = scratch_size(g, cut)
     if pooling is not None:
-        window, *placement = pooling
-        shape, pools = pooled(shape, window, *placement)
         g, cut, rows = cut_for_pooling(g, cut, pools, dtype, workers)
         fields |= zip(POOLS, (BEHIND, *pools, rows), strict=True)
         scratch = scratch_for(g, cut)

@@ -6,8 +6,9 @@
 The formulas are those of conv2d.py and max_pool2d.py, and so are the numbers, to the last bit;
 whether relu comes before the pooling or after it makes no difference to y. But z is as a rule the
 largest array of a network, and to write it and read it again takes time, too.
-Here a few rows of z are computed, pooled at once, and forgotten. Nor does the way back need z:
-`where` says which of its numbers receive a gradient, and the others need not be touched.
+Here a few rows of z are computed, pooled at once, and forgotten; those rows and columns at its end
+that no window reaches are left out. Nor does the way back need z: `where` says which of its numbers
+receive a gradient, and the others need not be touched.
 
     dz = max_pool2d.scatter(dy, where)
     dx = conv2d.input_grad(dz, weight)                    input_grad
@@ -53,7 +54,7 @@ def _forward_tasks(threads, arrays, g, job, pools, scratch):
 @compiled_part
 def pooled_tasks(worker, workers, arrays, g, job, pools, scratch):
     """All tasks of one worker; a row of scratch is its own, as much as scratch_for says."""
-    (x, y, where), (pooling, rows_per_task), memory = arrays, pools, scratch[worker]
+    (x, y, where), (pooling, rows_per_task, down), memory = arrays, pools, scratch[worker]
     P, s, top, I, J = pooling[0], pooling[2], pooling[4], pooling[6], pooling[7]
     C, zero = g.groups * g.F, x.dtype.type(0)
     begin_z = np.int64(0)  # a plain 0 is a type of its own, to be compiled for
@@ -74,7 +75,14 @@ def pooled_tasks(worker, workers, arrays, g, job, pools, scratch):
             at_z, at_y = -first * g.J * C, (n * I + i) * J * C
             for c in range(0, C, g.F):
                 own = (c + from_f, c + to_f)
-                pool_row(z, at_z, y, where, at_y, i, zero, (g.I, g.J, C), pooling, own)
+                pool_row(z, at_z, y, where, at_y, i, zero, (g.I, g.J, C, down), pooling, own)
+
+
+def seen_by_pooling(g, pooling):
+    """The Geometry without the last rows and columns of z, if no window of the pooling is there."""
+    P, Q, s, t, top, left, I, J = pooling
+    rows, columns = s * (I - 1) - top + P, t * (J - 1) - left + Q
+    return g._replace(I=min(g.I, rows), J=min(g.J, columns))
 
 
 def cut_for_pooling(g, cut, pooling, dtype, workers):
@@ -112,11 +120,11 @@ def _forward_cpu(x, weight, bias, arrangement, window, placement):
     if not y.size:
         return y, where
     workers = numba.get_num_threads()
-    g, job = prepare(filters, bias, False, g)
+    g, job = prepare(filters, bias, False, seen_by_pooling(g, pooling))
     g, job, rows = cut_for_pooling(g, job, pooling, x.dtype, workers)
     memory = scratch(workers, scratch_for(g, job), x.dtype)
     flat = (x.reshape(-1), y.reshape(-1), where.reshape(-1))
-    _forward_tasks(threads(), flat, g, job, (pooling, rows), memory)
+    _forward_tasks(threads(), flat, g, job, (pooling, rows, z_shape[2]), memory)
     return y, where
 
 

@@ -27,22 +27,24 @@ def _largest_in_python(x, at, window, size, first, y, where, here, floor, single
 
     x, at: flat array, and where in it the first pixel of the window is.
     window: (rows, columns) of it.
-    size: (W, C) of the image.
+    size: (W, C, down) of the image; `down`: how many pixels a row counts in their numbers.
     first: the number of the first pixel in its image.
-    y, where, here: flat arrays for the largest value and its pixel's number, and where in them.
+    y, where, here: flat arrays for the largest value and its pixel's number, and where in them;
+        where may be None: nobody asks.
     floor: results below it become it; NaN stays NaN.
     single: whether it is one channel only.
     """
     count = 1 if single else lanes(x.dtype)
-    W, C = size
+    W, C, down = size
     best, winner = x[at : at + count], np.full(count, first)
     for p, q in np.ndindex(*window):
-        pixel = p * W + q
-        value = x[at + pixel * C :][:count]
+        value = x[at + (p * W + q) * C :][:count]
         wins = ~(value <= best) & (best == best)
-        best, winner = np.where(wins, value, best), np.where(wins, first + pixel, winner)
+        number = first + p * down + q
+        best, winner = np.where(wins, value, best), np.where(wins, number, winner)
     y[here : here + count] = np.where(best < floor, floor, best)
-    where[here : here + count] = winner
+    if where is not None:
+        where[here : here + count] = winner
 
 
 @intrinsic(prefer_literal=True)
@@ -59,7 +61,9 @@ def _largest_in_llvm(typing, x, at, window, size, first, y, where, here, floor, 
         code = Largest(builder, ir.VectorType(context.get_value_type(x.dtype), count))
         window, size = (cgutils.unpack_tuple(builder, args[k]) for k in (2, 3))
         best, winner = code.search(pointer(0, 1), window, size, args[4])
-        code.keep(best, winner, pointer(5, 7), pointer(6, 7), args[8])
+        code.keep(best, pointer(5, 7), args[8])
+        if where != types.none:  # else LLVM finds out that the numbers are of no use
+            code.numbers._save(winner, pointer(6, 7), 0)
         return context.get_dummy_value()
 
     return types.void(*given), codegen
@@ -74,7 +78,7 @@ class Largest(VectorCode):
 
     def search(self, x, window, size, first):
         """The largest values and the numbers of their pixels."""
-        builder, (rows, columns), (W, C) = self.builder, window, size
+        builder, (rows, columns), (W, C, down) = self.builder, window, size
         best = cgutils.alloca_once_value(builder, self._load(x, 0))
         winner = cgutils.alloca_once_value(builder, self._number(first))
         with cgutils.for_range(builder, rows) as row, cgutils.for_range(builder, columns) as column:
@@ -83,16 +87,16 @@ class Largest(VectorCode):
             former = builder.load(best)
             larger = builder.fcmp_unordered(">", value, former)
             wins = builder.and_(larger, builder.fcmp_ordered("==", former, former))
-            number = self._number(builder.add(first, pixel))
+            above = builder.add(first, builder.mul(row.index, down))
+            number = self._number(builder.add(above, column.index))
             builder.store(builder.select(wins, value, former), best)
             builder.store(builder.select(wins, number, builder.load(winner)), winner)
         return builder.load(best), builder.load(winner)
 
-    def keep(self, best, winner, y, where, floor):
-        """Write to y what is not below the floor, and to where which pixels they are."""
+    def keep(self, best, y, floor):
+        """Write to y what is not below the floor."""
         low = self._broadcast(floor)
         self._save(self.builder.select(self.builder.fcmp_ordered("<", best, low), low, best), y, 0)
-        self.numbers._save(winner, where, 0)
 
     def _number(self, pixel):
         return self.numbers._broadcast(self.builder.trunc(pixel, NUMBER))

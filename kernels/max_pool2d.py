@@ -62,13 +62,14 @@ def _scatter_reference(dy, where, x_shape):
 def pool_row(x, at_x, y, where, at_y, i, floor, size, pooling, own):
     """Row i of windows of one image, for some of the channels; x, y and where are flat.
 
+    where: may be None: nobody asks whose numbers they are.
     floor: results below it become it; NaN stays NaN.
     at_x, at_y: where the image begins in x, and the row in y and where.
-    size: (H, W, C) of the image.
+    size: (H, W, C, down) of the image; `down`: how many pixels a row counts in where, as a rule W.
     pooling: (P, Q, s, t, top, left, I, J).
     own: from which channel to which one.
     """
-    (H, W, C), (begin, end) = size, own
+    (H, W, C, down), (begin, end) = size, own
     P, Q, s, t, top, left, _, J = pooling
     LANES = VECTOR_BYTES // x.itemsize
     vectors = (end - begin) // LANES
@@ -76,18 +77,18 @@ def pool_row(x, at_x, y, where, at_y, i, floor, size, pooling, own):
     h_begin, h_end = max(s * i - top, 0), min(s * i - top + P, H)
     for j in range(J):
         w_begin, w_end = max(t * j - left, 0), min(t * j - left + Q, W)
-        first, window = h_begin * W + w_begin, (h_end - h_begin, w_end - w_begin)
-        at, here = at_x + first * C, at_y + j * C
+        first, window = h_begin * down + w_begin, (h_end - h_begin, w_end - w_begin)
+        at, here = at_x + (h_begin * W + w_begin) * C, at_y + j * C
         if window == (2, 2):  # for which LLVM leaves no loop over the window
             for v in range(vectors):
                 c = begin + v * LANES
-                largest(x, at + c, (2, 2), (W, C), first, y, where, here + c, floor, False)
+                largest(x, at + c, (2, 2), (W, C, down), first, y, where, here + c, floor, False)
         else:
             for v in range(vectors):
                 c = begin + v * LANES
-                largest(x, at + c, window, (W, C), first, y, where, here + c, floor, False)
+                largest(x, at + c, window, (W, C, down), first, y, where, here + c, floor, False)
         for c in range(whole, end):
-            largest(x, at + c, window, (W, C), first, y, where, here + c, floor, True)
+            largest(x, at + c, window, (W, C, down), first, y, where, here + c, floor, True)
 
 
 @compiled_parallel
@@ -96,7 +97,7 @@ def _forward_loops(x, y, where, floor, size, pooling):
     I, J = pooling[6], pooling[7]
     for row in prange(y.size // (J * C)):
         at_x, at_y = row // I * H * W * C, row * J * C
-        pool_row(x, at_x, y, where, at_y, row % I, floor, size, pooling, (0, C))
+        pool_row(x, at_x, y, where, at_y, row % I, floor, (H, W, C, W), pooling, (0, C))
 
 
 @compiled_parallel

@@ -595,6 +595,7 @@ POOLED = {
     "tutorial, third layer": convolution_and_pooling("tutorial, third layer"),
     "overlapping": convolution_and_pooling("same", (3, 2), (1, 2), ((1, 1), (0, 1))),
     "rows left over": convolution_and_pooling("same", (2, 3), (3, 3)),
+    "columns left over": convolution_and_pooling("same", (2, 2), (1, 4)),
     "groups": convolution_and_pooling("groups", (3, 3), (2, 2), ((1, 1), (1, 1))),
     "many filters": convolution_and_pooling("filters larger than the cache", (2, 2), (1, 1)),
 }
