@@ -18,7 +18,8 @@ import numpy as np
 from llvmlite import ir
 from minicnn.kernels.compiling import compiled_parallel
 from minicnn.kernels.memory import empty, release
-from minicnn.kernels.simd import INT, REGISTERS, VECTOR_BYTES, lanes
+from minicnn.kernels.registers import REGISTERS, VECTOR_BYTES, lanes
+from minicnn.kernels.tile_code import INT
 from numba import prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
-from minicnn.kernels.simd import lanes
+from minicnn.kernels.registers import lanes
 
 from minicnn.visualize import BLUE, GREY, INK, PALE, VERMILION, Picture
 

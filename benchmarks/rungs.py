@@ -10,7 +10,8 @@ measures them.
 
 import numpy as np
 from minicnn.kernels.compiling import compiled, compiled_parallel
-from minicnn.kernels.simd import lanes, most_pixels, tile, tiles
+from minicnn.kernels.registers import lanes
+from minicnn.kernels.simd import most_pixels, tile, tiles
 from numba import prange
 
 from minicnn.backend import kernels

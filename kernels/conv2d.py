@@ -30,7 +30,7 @@ from .correlate import correlate
 from .geometry import Geometry
 from .kernel import Kernel
 from .memory import empty
-from .simd import lanes
+from .registers import lanes
 from .spread import spread
 from .sweep import sweep
 

@@ -33,8 +33,8 @@ from .kernel import Kernel
 from .max_pool2d import pool_row, pooled
 from .memory import empty, scratch
 from .packing import filters_of
+from .registers import lanes
 from .sharing import share, threads
-from .simd import lanes
 from .sweep import prepare, scratch_size, sweep_rows, task_cycles
 
 ROWS_BYTES = 1 << 18  # of z in one task: a share of the second-level cache

@@ -31,10 +31,11 @@ from .geometry import (
 from .memory import empty, scratch
 from .packing import block_count, block_width, padded
 from .planning import MOST, TASK_CYCLES, VECTOR_CYCLES, best_width, flattened
+from .registers import lanes
 from .row_tiles import most_channels, row_tiles
 from .runs import add_run, clear_run, copy_run
 from .sharing import share, threads
-from .simd import lanes, tile, tiles, zero_vectors
+from .simd import tile, tiles, zero_vectors
 
 TASKS = 32  # into so many dw is cut, or the pixels, if there is enough to do
 THINNEST = 8  # channels in a slice, at least,

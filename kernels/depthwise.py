@@ -30,7 +30,7 @@ from .channel_tiles import call_tile, tile_for
 from .compiling import compiled_parallel
 from .kernel import Array
 from .memory import empty
-from .simd import REGISTERS, lanes
+from .registers import REGISTERS, lanes
 
 TASKS = 16  # at least, so that threads of unequal speed finish together
 PIXELS = (7, 8, 6, 5)  # of a tile, most wanted first: images are often 7 * 2^k or 2^k wide

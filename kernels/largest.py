@@ -14,7 +14,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .simd import VECTOR_BYTES, VectorCode, lanes
+from .registers import VECTOR_BYTES, lanes
+from .tile_code import VectorCode
 
 NUMBER = ir.IntType(32)  # of a pixel
 

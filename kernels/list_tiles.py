@@ -22,7 +22,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .compiling import compiled_for_address
-from .simd import INT, REGISTERS, VectorCode, call_one, flat, lanes
+from .registers import REGISTERS, lanes
+from .tile_code import INT, VectorCode, call_one, flat
 
 LONGEST = 8  # vectors in a row of a tile
 MOST_ROWS = 3

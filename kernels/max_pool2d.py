@@ -23,7 +23,7 @@ from .compiling import compiled_parallel, compiled_part
 from .kernel import Kernel
 from .largest import largest
 from .memory import empty
-from .simd import VECTOR_BYTES
+from .registers import VECTOR_BYTES
 
 
 def _forward_reference(x, window, strides, padding):

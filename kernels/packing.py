@@ -15,9 +15,9 @@ from numpy.lib.stride_tricks import as_strided
 from .compiling import compiled, compiled_part
 from .geometry import share_of
 from .memory import empty
+from .registers import lanes
 from .runs import clear_run
 from .sharing import share, threads
-from .simd import lanes
 
 ALONE = 1 << 15  # numbers; one thread has packed fewer of them before a second one has started
 STEPS = 64  # that are packed together, of all blocks: so memory is read row by row

@@ -34,7 +34,9 @@ from numba import types
 from numba.extending import intrinsic
 
 from .compiling import compiled_for_address
-from .simd import INT, REGISTERS, Tile, call_one, flat, tile_signature
+from .registers import REGISTERS
+from .simd import tile_signature
+from .tile_code import INT, Tile, call_one, flat
 
 MOST_IN_ROW = 16  # pixels; more would hardly save loads
 FEWEST_IN_ROW = 8  # of which the CPU wants as many sums at a time

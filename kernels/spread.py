@@ -27,9 +27,10 @@ from .geometry import run_of_tiles, runs_of_tiles, share_of
 from .memory import scratch
 from .packing import block_count, block_width, pack
 from .planning import MOST, TASK_CYCLES, VECTOR_CYCLES, best_width, cut
+from .registers import lanes
 from .runs import add_run, clear_run
 from .sharing import share, threads
-from .simd import MOST_PIXELS, WIDTHS, lanes, tile, tiles, zero_vectors
+from .simd import MOST_PIXELS, WIDTHS, tile, tiles, zero_vectors
 
 BAND_BYTES = 1 << 18  # of the rows of dx in one task: a share of the second-level cache
 

@@ -33,22 +33,12 @@ from .memory import scratch
 from .packing import block_count, block_width, pack
 from .planning import MOST, TASK_CYCLES, VECTOR_CYCLES, best_width, cut, flattened
 from .prefetch import claim_run, fetch_run
+from .registers import VECTOR_BYTES, lanes
 from .row_tiles import pixels_in_row, row_tiles
 from .runs import copy_run
 from .sharing import share, threads
-from .simd import (
-    ADD,
-    MOST_PIXELS,
-    PASS_CACHES,
-    REPLACE,
-    VECTOR_BYTES,
-    WIDTHS,
-    lanes,
-    store_fence,
-    tile,
-    tiles,
-    zero_vectors,
-)
+from .simd import MOST_PIXELS, WIDTHS, store_fence, tile, tiles, zero_vectors
+from .tile_code import ADD, PASS_CACHES, REPLACE
 
 FEW_PIXELS = 16  # for so few it does not pay to pack the filters,
 SOME_PIXELS = 256  # nor for these, if the second-level cache holds

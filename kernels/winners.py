@@ -28,9 +28,9 @@ from .compiling import compiled, compiled_part
 from .geometry import columns_under, copy_band, paste_band, share_of
 from .list_tiles import list_tiles, tile_rows, walk
 from .memory import empty, scratch
+from .registers import lanes
 from .runs import clear_run
 from .sharing import share, threads
-from .simd import lanes
 
 AT_ONCE = 64  # places in y whose winners are listed, filter by filter, while they are in the cache
 UNIT_BYTES = 1 << 15  # of x, whose winners are listed together: a share of the first-level cache

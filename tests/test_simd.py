@@ -9,7 +9,7 @@ from llvmlite import ir
 from minicnn.backend import kernels
 
 kernels.conv2d  # noqa: B018  imports the tiles
-from minicnn.kernels import geometry, row_tiles, simd  # noqa: E402
+from minicnn.kernels import geometry, registers, row_tiles, simd, tile_code  # noqa: E402
 from minicnn.kernels.compiling import compiled  # noqa: E402
 
 SIZES = [(m, v) for v in simd.WIDTHS for m in range(1, simd.most_pixels(v) + 1)]
@@ -27,7 +27,7 @@ def run(tiles, shape, x, w, start, y, add, floor, loops):
 def test_every_tile_computes_the_sum(count, add, dtype):
     rng = np.random.default_rng(0)
     for pixels, width in SIZES:
-        shape, F = (count, pixels, width), width * simd.lanes(dtype)
+        shape, F = (count, pixels, width), width * registers.lanes(dtype)
         x, w = rng.normal(size=2000).astype(dtype), rng.normal(size=(2 * 3 * 5, F)).astype(dtype)
         start = rng.normal(size=F).astype(dtype)
         y = rng.normal(size=(count * pixels, F)).astype(dtype)
@@ -45,7 +45,7 @@ def test_every_tile_computes_the_sum(count, add, dtype):
 @pytest.mark.parametrize("Q", [2, 3, 5, 7])
 def test_every_tile_of_whole_rows_computes_the_sum(Q, dtype):
     rng = np.random.default_rng(0)
-    tiles, F = row_tiles.row_tiles(np.dtype(dtype), Q), simd.lanes(dtype)
+    tiles, F = row_tiles.row_tiles(np.dtype(dtype), Q), registers.lanes(dtype)
     for pixels in range(1, row_tiles.most_in_row(Q) + 1):
         shape = (2, pixels, 1)
         x, w = rng.normal(size=2000).astype(dtype), rng.normal(size=(2 * Q * 5, F)).astype(dtype)
@@ -59,11 +59,11 @@ def test_every_tile_of_whole_rows_computes_the_sum(Q, dtype):
 
 
 def test_tiles_of_whole_rows_fit_into_the_registers():
-    for J, Q in np.ndindex(60, simd.REGISTERS):
+    for J, Q in np.ndindex(60, registers.REGISTERS):
         pixels = row_tiles.pixels_in_row(J + 1, Q)
-        assert pixels + Q + 1 <= simd.REGISTERS or not pixels
+        assert pixels + Q + 1 <= registers.REGISTERS or not pixels
     assert row_tiles.pixels_in_row(32, 1) == 0  # a window of one column has nothing to share
-    assert row_tiles.pixels_in_row(32, simd.REGISTERS) == 0
+    assert row_tiles.pixels_in_row(32, registers.REGISTERS) == 0
     assert row_tiles.pixels_in_row(5, 3) == 5
 
 
@@ -86,7 +86,7 @@ def test_a_loop_begins_at_a_block():
     visit = ir.Function(module, ir.FunctionType(ir.VoidType(), []), "visit")
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), [ir.IntType(64)]), "loop")
     builder = ir.IRBuilder(function.append_basic_block())
-    tile = simd.Tile(1, 1, builder, ir.VectorType(ir.FloatType(), 4))
+    tile = tile_code.Tile(1, 1, builder, ir.VectorType(ir.FloatType(), 4))
     tile._loop(function.args[0], None, lambda state: [builder.call(visit, []), state][1])([])
     builder.ret_void()
     machine = llvm.Target.from_default_triple().create_target_machine(opt=2)
@@ -96,9 +96,13 @@ def test_a_loop_begins_at_a_block():
 
 def test_tiles_fit_into_the_registers():
     for pixels, width in SIZES:
-        assert pixels * width + width + 1 <= simd.REGISTERS
+        assert pixels * width + width + 1 <= registers.REGISTERS
 
 
 def test_a_vector_is_as_wide_as_a_register():
-    assert simd.VECTOR_BYTES in (16, 32, 64)
-    assert simd.lanes(np.float32) == 2 * simd.lanes(np.float64) == simd.VECTOR_BYTES // 4
+    assert registers.VECTOR_BYTES in (16, 32, 64)
+    assert (
+        registers.lanes(np.float32)
+        == 2 * registers.lanes(np.float64)
+        == registers.VECTOR_BYTES // 4
+    )

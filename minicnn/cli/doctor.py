@@ -102,11 +102,11 @@ def _processor() -> Finding:
 
     from minicnn.backend import kernels
 
-    simd = importlib.import_module(".simd", kernels.__name__)
+    registers = importlib.import_module(".registers", kernels.__name__)
     return Finding(
         "Processor",
-        f"{llvmlite.binding.get_host_cpu_name()} ({platform.machine()}): {simd.REGISTERS} vector "
-        f"registers, each of {simd.lanes(np.float32)} float32",
+        f"{llvmlite.binding.get_host_cpu_name()} ({platform.machine()}): "
+        f"{registers.REGISTERS} vector registers, each of {registers.lanes(np.float32)} float32",
     )
 
 
