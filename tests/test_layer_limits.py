@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from minicnn import layers
+from minicnn import Tensor, layers
 from minicnn.layers import Input
 from minicnn.layers.operators import Add, Reshape
 from minicnn.models import Model
@@ -21,6 +21,11 @@ A = np.ones((3, 4), np.float32)
 def test_alpha_dropout_cannot_drop_everything(rate):
     with pytest.raises(ValueError, match="AlphaDropout: rate must be from 0 to below 1, but is"):
         layers.AlphaDropout(rate)
+
+
+def test_where_nothing_is_dropped_nothing_is_drawn():  # the numbers behind it stay the same
+    layer, x = layers.Dropout(0, seed=1), Tensor(A)
+    assert layer(x, training=True) is x
 
 
 def test_a_rate_of_zero_drops_nothing_whatever_is_drawn():
