@@ -14,6 +14,15 @@ from minicnn.random import new_generator
 
 A = np.ones((3, 4), np.float32)
 
+# -- merging
+
+
+def test_what_has_no_columns_adds_none():
+    layer = layers.Concatenate()
+    assert layer.compute_output_shape([(None, 0), (None, 3)]) == (None, 3)
+    assert layer([np.ones((2, 0)), np.ones((2, 3))]).shape == (2, 3)
+
+
 # -- noise
 
 
