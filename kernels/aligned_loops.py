@@ -2,9 +2,8 @@
 
 A CPU fetches instructions in blocks of 32 or 64 bytes. Of a loop of some hundred bytes, as the
 innermost one of a tile is, it is chance where in a block it begins, and by an unlucky one each
-round touches a block more. That is why the same loop, in two tiles that differ in the number of
-their pixels only, ran at 50 % of an AMD Zen 3's peak here and at 80 % there; from the beginning of
-a block, both run at more than 90 %.
+round touches a block more. On an AMD Zen 3, that made tiles much slower than others that differ in
+the number of their pixels only.
 
 Numba's compiler, LLVM, aligns loops to 16 bytes, but to more if a loop says so, in metadata of the
 branch that leads back to its head: LLVM's name for it is "llvm.loop.align", known to LLVM since 18

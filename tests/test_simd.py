@@ -87,7 +87,12 @@ def test_a_loop_begins_at_a_block():
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), [ir.IntType(64)]), "loop")
     builder = ir.IRBuilder(function.append_basic_block())
     tile = tile_code.Tile(1, 1, builder, ir.VectorType(ir.FloatType(), 4))
-    tile._loop(function.args[0], None, lambda state: [builder.call(visit, []), state][1])([])
+
+    def body(state):
+        builder.call(visit, [])
+        return state
+
+    tile._loop(function.args[0], None, body)([])
     builder.ret_void()
     machine = llvm.Target.from_default_triple().create_target_machine(opt=2)
     lines = machine.emit_assembly(llvm.parse_assembly(str(module))).splitlines()
