@@ -59,14 +59,14 @@ class Dense(NamedTuple):
 
 
 class Residual(NamedTuple):
-    """relu(body(x) + shortcut(x)).
+    """relu(body(x) + shortcut(x)); an empty shortcut is x itself.
 
-    Where the body halves the image, the shortcut takes every second pixel; where it adds channels,
-    the shortcut fills up with zeros: option A of the paper.
+    Where the body changes the shape, the shortcut is a convolution of single pixels, with batch
+    normalization: option B of the paper.
     """
 
     body: tuple
-    stride: int = 1
+    shortcut: tuple = ()
 
 
 class Network(NamedTuple):
@@ -107,12 +107,13 @@ def _resnet20():
         for block in range(3):
             stride = 2 if stage > 0 and block == 0 else 1
             body = (_plain_conv(filters, stride), Norm(), Activate("relu"))
-            layers.append(Residual((*body, _plain_conv(filters), Norm()), stride))
+            shortcut = (_plain_conv(filters, stride, 1), Norm()) if stride > 1 else ()
+            layers.append(Residual((*body, _plain_conv(filters), Norm()), shortcut))
     return (*layers, GlobalAverage(), Dense(CLASSES, "softmax"))
 
 
-def _plain_conv(filters, stride=1):
-    return Conv(filters, 3, stride, "same", bias=False)
+def _plain_conv(filters, stride=1, size=3):
+    return Conv(filters, size, stride, "same", bias=False)
 
 
 NETWORKS = {
@@ -131,12 +132,12 @@ class Step(NamedTuple):
 
 
 def steps(layers, shape):
-    """All layers in the order of computation, with their shapes; for a Residual, its body's."""
+    """All layers with their shapes, in their order; of a Residual the body, then the shortcut."""
     found = []
     for layer in layers:
         if isinstance(layer, Residual):
             inner = steps(layer.body, shape)
-            found += inner
+            found += [*inner, *steps(layer.shortcut, shape)]
             shape = inner[-1].after
         else:
             after = _shape_after(layer, shape)

@@ -4,7 +4,7 @@ import os
 
 import keras
 import networks
-from keras import layers, ops
+from keras import layers
 from networks import Activate, Conv, Dense, Flatten, GlobalAverage, Norm, Pool, Residual
 
 THREADS = int(os.environ["OMP_NUM_THREADS"])
@@ -21,49 +21,45 @@ elif keras.backend.backend() == "torch":
 
 def build(network):
     """The network as Keras' functional model, with the weights that all sides start from."""
-    x = inputs = layers.Input(network.image_shape)
-    for layer in network.layers:
-        x = _call(layer, x)
-    model = keras.Model(inputs, x)
-    learning = [layer for layer in model.layers if layer.weights]
-    arrays = [found for found in networks.weights(network) if found]
-    for layer, found in zip(learning, arrays, strict=True):
-        layer.set_weights(found)
+    made, inputs = [], layers.Input(network.image_shape)
+    model = keras.Model(inputs, _through(network.layers, inputs, made))
+    for layer, arrays in zip(made, networks.weights(network), strict=True):
+        layer.set_weights(arrays)
     return model
 
 
-def _call(layer, x):
+def _through(chain, x, made):
+    """What a chain of layers makes of x; `made` gets all layers, in the order of networks.steps."""
+    for layer in chain:
+        if isinstance(layer, Residual):
+            y = _through(layer.body, x, made)
+            x = layers.Add()([y, _through(layer.shortcut, x, made)])
+            x = layers.Activation("relu")(x)
+        else:
+            made.append(_layer(layer))
+            x = made[-1](x)
+    return x
+
+
+def _layer(layer):
     match layer:
         case Conv(F, P, s, padding, bias, activation):
-            return layers.Conv2D(F, P, s, padding, use_bias=bias, activation=activation)(x)
+            return layers.Conv2D(F, P, s, padding, use_bias=bias, activation=activation)
         case Norm(momentum, epsilon):
-            return layers.BatchNormalization(momentum=momentum, epsilon=epsilon)(x)
+            return layers.BatchNormalization(momentum=momentum, epsilon=epsilon)
         case Activate(name):
-            return layers.Activation(name)(x)
+            return layers.Activation(name)
         case Pool("max", size):
-            return layers.MaxPooling2D(size)(x)
+            return layers.MaxPooling2D(size)
         case Pool("average", size):
-            return layers.AveragePooling2D(size)(x)
+            return layers.AveragePooling2D(size)
         case GlobalAverage():
-            return layers.GlobalAveragePooling2D()(x)
+            return layers.GlobalAveragePooling2D()
         case Flatten():
-            return layers.Flatten()(x)
+            return layers.Flatten()
         case Dense(units, activation):
-            return layers.Dense(units, activation=activation)(x)
-        case Residual(body, stride):
-            return _residual(body, stride, x)
+            return layers.Dense(units, activation=activation)
     raise NotImplementedError(layer)
-
-
-def _residual(body, stride, x):
-    y = x
-    for layer in body:
-        y = _call(layer, y)
-    x = x[:, ::stride, ::stride]
-    missing = y.shape[3] - x.shape[3]
-    if missing:
-        x = ops.pad(x, ((0, 0), (0, 0), (0, 0), (0, missing)))
-    return layers.Activation("relu")(layers.Add()([y, x]))
 
 
 def compiled(network):

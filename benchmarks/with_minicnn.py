@@ -11,29 +11,28 @@ from minicnn import Tensor, grad, layers, models, no_grad, ops, optimizers
 from minicnn.backend import kernels
 
 
-class ResidualBlock(layers.Layer):
-    """relu(body(x) + shortcut(x)); see networks.Residual."""
-
-    def __init__(self, body, stride):
-        super().__init__()
-        *body, norm = body
-        self.body, self.norm, self.stride = models.Sequential(body), norm, stride
-
-    def call(self, x, training):
-        y = self.body(x, training=training)
-        if self.stride > 1:
-            x = x[:, :: self.stride, :: self.stride]
-        missing = y.shape[3] - x.shape[3]
-        if missing:
-            x = ops.pad(x, ((0, 0), (0, 0), (0, 0), (0, missing)))
-        return self.norm.normalize(y, training, activation="relu", shortcut=x)
-
-
 def build(network):
-    """The network as a Sequential, with the weights that all sides start from."""
-    model = models.Sequential([layers.Input(network.image_shape), *map(_layer, network.layers)])
-    model.set_weights([array for arrays in networks.weights(network) for array in arrays])
+    """The network, with the weights that all sides start from: a Sequential, unless it branches."""
+    made, inputs = [], layers.Input(network.image_shape)
+    outputs = _through(network.layers, inputs, made)
+    branches = any(isinstance(layer, Residual) for layer in network.layers)
+    model = models.Model(inputs, outputs) if branches else models.Sequential([inputs, *made])
+    for layer, arrays in zip(made, networks.weights(network), strict=True):
+        layer.set_weights(arrays)
     return model
+
+
+def _through(chain, x, made):
+    """What a chain of layers makes of x; `made` gets all layers, in the order of networks.steps."""
+    for layer in chain:
+        if isinstance(layer, Residual):
+            y = _through(layer.body, x, made)
+            x = layers.Add()([y, _through(layer.shortcut, x, made)])
+            x = layers.Activation("relu")(x)
+        else:
+            made.append(_layer(layer))
+            x = made[-1](x)
+    return x
 
 
 def _layer(layer):
@@ -54,8 +53,6 @@ def _layer(layer):
             return layers.Flatten()
         case Dense(units, activation):
             return layers.Dense(units, activation=activation)
-        case Residual(body, stride):
-            return ResidualBlock(list(map(_layer, body)), stride)
     raise NotImplementedError(layer)
 
 

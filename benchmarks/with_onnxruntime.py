@@ -67,7 +67,7 @@ class Graph:
             case Dense():
                 self._multiply(layer)
             case Residual():
-                self._residual(layer, before, after)
+                self._residual(layer, before)
             case _:
                 raise NotImplementedError(layer)
 
@@ -87,21 +87,12 @@ class Graph:
             self.flattened = None
         self.node("Gemm", [self.last, self.constant(matrix), self.constant(bias)])
 
-    def _residual(self, layer, before, after):
-        shortcut = self.last
+    def _residual(self, layer, before):
+        x = self.last
         self.add_chain(layer.body, before)
-        body = self.last
-        if layer.stride > 1:
-            begin, end = np.array([0, 0]), np.array([before[0], before[1]])
-            axes, steps = np.array([2, 3]), np.array([layer.stride] * 2)
-            shortcut = self.node(
-                "Slice", [shortcut, *map(self.constant, (begin, end, axes, steps))]
-            )
-        missing = after[2] - before[2]
-        if missing:
-            widths = np.array([0, 0, 0, 0, 0, missing, 0, 0])
-            shortcut = self.node("Pad", [shortcut, self.constant(widths)])
-        self.node("Relu", [self.node("Add", [body, shortcut])])
+        body, self.last = self.last, x
+        self.add_chain(layer.shortcut, before)
+        self.node("Relu", [self.node("Add", [body, self.last])])
 
     def model(self, image_shape):
         """The graph as a model."""

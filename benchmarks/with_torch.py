@@ -22,19 +22,16 @@ ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "softmax": lambda: nn.Softmax(1
 class ResidualBlock(nn.Module):
     """relu(body(x) + shortcut(x)); see networks.Residual."""
 
-    def __init__(self, body, stride):
+    def __init__(self, body, shortcut, stride):
         super().__init__()
-        self.body, self.stride = body, stride
+        self.body, self.shortcut, self.stride = body, shortcut, stride
 
     def forward(self, x):
         y = self.body(x)
         if self.stride > 1:  # in mirrored images, Keras' first pixel is the last
             first = self.stride - 1
             x = x[:, :, first :: self.stride, first :: self.stride]
-        missing = y.shape[1] - x.shape[1]
-        if missing:
-            x = nn.functional.pad(x, (0, 0, 0, 0, 0, missing))
-        return torch.relu(y + x)
+        return torch.relu(y + self.shortcut(x))
 
 
 class Mean(nn.Module):
@@ -91,9 +88,18 @@ def _module(layer, before, after):
             return [nn.Flatten()]
         case Dense(units):
             return [nn.Linear(before[0], units)]
-        case Residual(body, stride):
-            return [ResidualBlock(nn.Sequential(*_modules(body, before)), stride)]
+        case Residual(body, shortcut):
+            return [_residual(body, shortcut, before)]
     raise NotImplementedError(layer)
+
+
+def _residual(body, shortcut, before):
+    """A block; where the shortcut has a stride, the block takes every second pixel itself."""
+    stride = shortcut[0].stride if shortcut else 1
+    if shortcut:
+        shortcut = (shortcut[0]._replace(stride=1), *shortcut[1:])
+    parts = (nn.Sequential(*_modules(chain, before)) for chain in (body, shortcut))
+    return ResidualBlock(*parts, stride)
 
 
 def _places(module):

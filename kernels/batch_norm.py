@@ -173,6 +173,22 @@ def _normalize_run(x, begin, end, line, shortcut, low, y):
 
 
 @compiled
+def normalize_in_place(y, begin, end, line, shortcut, low):
+    """The same, where y is x, too; shortcut may be empty."""
+    center, scale, shift = line
+    for at in range(np.uint64(begin), np.uint64(end), np.uint64(center.size)):
+        count = min(np.uint64(center.size), np.uint64(end) - at)
+        if shortcut.size:
+            for k in range(count):
+                z = (y[at + k] - center[k]) * scale[k] + shift[k] + shortcut[at + k]
+                y[at + k] = low if z < low else z
+        else:
+            for k in range(count):
+                z = (y[at + k] - center[k]) * scale[k] + shift[k]
+                y[at + k] = low if z < low else z
+
+
+@compiled
 def _gated(dy, d, scale, shift, low, zero):
     """`dy` where relu lets it pass, else zero: a plain 0 would make 64 bits of numbers of 32."""
     return zero if d * scale + shift <= low else dy
@@ -249,7 +265,7 @@ def _input_grad_runs(dy, x, length, line, low, slopes, dx):
         _input_grad_run(dy, x, begin, end, (line[0], line[1], line[2]), low, coefficients, dx)
 
 
-def _wide_row(C):
+def wide_row(C):
     """How many numbers a wide row has: those of several rows, and a multiple of VECTOR."""
     least = math.lcm(C, VECTOR)
     return least * -(-WIDTH // least) if C < WIDTH else C
@@ -270,7 +286,7 @@ def _widen(rows, off, wide):
 
 def _widened(rows, off, dtype):
     """Three rows of numbers per channel as they are wanted beside wide rows; see _widen."""
-    wide = empty((3, _wide_row(len(off))), dtype)
+    wide = empty((3, wide_row(len(off))), dtype)
     _widen(rows, off, wide)
     return wide
 
@@ -307,7 +323,7 @@ def _combine(results, length, size, mean, variance):
 
 def _moments_cpu(x):
     C = x.shape[-1]
-    width = _wide_row(C)
+    width = wide_row(C)
     length = _run_length(width)
     results = np.empty((-(-x.size // length), 2, C))
     _moments_runs(x.reshape(-1), length, width, results)

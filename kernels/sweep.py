@@ -60,15 +60,27 @@ def sweep_tasks(worker, workers, arrays, g, job, scratch):
     """All tasks of one worker; a row of scratch is its own, as much as scratch_size says."""
     (x, y), memory = arrays, scratch[worker]
     spill, band = memory[: job.spill], memory[job.spill :]
-    per_image = (g.I + g.band - 1) // g.band
-    per_share = g.N * per_image
-    for task in share_of(worker, workers, job.shares * per_share):
-        n, first = task % per_share // per_image, task % per_image * g.band
-        rows = min(g.band, g.I - first)
+    for task in share_of(worker, workers, job.shares * tasks_per_share(g)):
+        n, first, rows, mine = place_of(task, g)
         target = (y, (n * g.I + first) * g.J * g.groups * g.F, spill)
-        sweep_rows(x, target, band, (n, first, rows, task // per_share), g, job)
+        sweep_rows(x, target, band, (n, first, rows, mine), g, job)
     if job.passes:
         store_fence()
+
+
+@compiled_part
+def tasks_per_share(g):
+    """How many tasks all pixels make, for one share of the filters."""
+    return g.N * ((g.I + g.band - 1) // g.band)
+
+
+@compiled_part
+def place_of(task, g):
+    """Image, first row, number of rows and share of the filters of a task."""
+    per_image = (g.I + g.band - 1) // g.band
+    share, band = divmod(task, tasks_per_share(g))
+    first = band % per_image * g.band
+    return band // per_image, first, min(g.band, g.I - first), share
 
 
 @compiled_part

@@ -78,7 +78,7 @@ def test_all_layers_of_a_plain_network_belong_to_the_beginning(activation):
         lenet("tanh", activation=activation),
     ):
         x = model.as_input(images(2, *model.input_shape[1:]))
-        assert Beginning(model.layers, x).count == len(model.layers)
+        assert Beginning.of_row(model.layers, x).count == len(model.layers)
 
 
 @pytest.mark.parametrize(

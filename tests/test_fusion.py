@@ -122,3 +122,44 @@ class MyConv2D(layers.Conv2D):
 )
 def test_other_layers_are_left_alone(stack):
     assert "ConvolveAndPool" not in ops_of(network(*stack))
+
+
+def block_end(relu, swapped=False, **settings):
+    """relu(norm(x) + shortcut), and the same with layers that somebody watches."""
+    x, shortcut = layers.Input((6, 5, 4)), layers.Input((6, 5, 4))
+    stack = [layers.BatchNormalization(**settings), layers.Add(), *relu]
+    norm, add, *behind = stack
+    y = norm(x)
+    y = add([shortcut, y] if swapped else [y, shortcut])
+    for layer in behind:
+        y = layer(y)
+    return models.Model([x, shortcut], y), stack
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize(
+    ("relu", "ops"),
+    [
+        ([], 1),
+        ([layers.ReLU], 1),
+        ([lambda: layers.Activation("relu"), lambda: layers.Flatten()], 2),
+        ([lambda: layers.Activation("tanh")], 2),
+    ],
+)
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_residual_block_ends_in_one_pass(swapped, relu, ops, training):
+    model, stack = block_end([make() for make in relu], swapped)
+    rng = np.random.default_rng(0)
+    data = [rng.normal(size=(3, 6, 5, 4)).astype(np.float32) for _ in model.inputs]
+    results = []
+    for step in range(2):
+        names, inputs = Names(), [Tensor(array, requires_grad=True) for array in data]
+        with watch(names):
+            y = model(inputs, training=training)
+        big = {"Divide", "SquareRoot", "Add"} if not training else set()
+        assert step or len([name for name in names.ops if name not in big]) == ops
+        seed = Tensor(np.random.default_rng(1).normal(size=y.shape).astype(np.float32))
+        results.append([y, *grad(y, [*inputs, *model.trainable_weights], seed)])
+        stack[0].register_forward_hook(lambda *_: None)  # from now on, they are called one by one
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-6, atol=1e-6)

@@ -180,14 +180,20 @@ def test_convolution_and_pooling_agree_with_the_reference(case, dtype, order):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_chain_agrees_with_the_reference(dtype, order):
-    x, links = tables.normal(1, 2, 9, 8, 5).astype(dtype), tables.links(dtype)
-    expected = kernels.chain.forward.reference(x, kernels.chain.Chain(links))
-    there_too = [link._replace(weight=there(link.weight), bias=there(link.bias)) for link in links]
-    (y,) = run(kernels.chain.forward, (x, kernels.chain.Chain(there_too)))
+@pytest.mark.parametrize("links", [tables.links, tables.residual_links])
+def test_a_chain_agrees_with_the_reference(links, dtype, order):
+    x, chain = tables.normal(1, 2, 9, 8, 5).astype(dtype), kernels.chain.Chain(links(dtype))
+    expected = kernels.chain.forward.reference(x, chain)
+    there_too = kernels.chain.Chain([link_there(link) for link in chain.links])
+    (y,) = run(kernels.chain.forward, (x, there_too))
     assert (y.shape, y.dtype) == (expected.shape, expected.dtype)
     atol = 1000 * np.finfo(dtype).eps * np.abs(expected).max()
     np.testing.assert_allclose(y, expected, rtol=0, atol=atol)
+
+
+def link_there(link):
+    line = link.line and kernels.chain.Line(*map(there, link.line[:4]), link.line.epsilon)
+    return link._replace(weight=there(link.weight), bias=there(link.bias), line=line)
 
 
 def to_bits(x, bits):

@@ -411,13 +411,42 @@ def links(dtype):
     ]
 
 
+def residual_links(dtype):
+    """Shortcuts from near and far, from x, and to one link twice; lines with and without gamma."""
+    same = ((1, 1), ((1, 1), (1, 1)), (1, 1), 1)
+    Link = kernels.chain.Link
+
+    def weight(seed, *shape):
+        return (normal(seed, *shape) / 4).astype(dtype)
+
+    def line(seed, channels, gamma=True, beta=True):
+        mean, a, b, c = (normal(seed + k, channels).astype(dtype) for k in range(4))
+        arrays = (mean, b * b, a if gamma else None, c if beta else None)
+        return kernels.chain.Line(*arrays, epsilon=0.25)
+
+    return [
+        Link(weight(1, 3, 3, 5, 5), None, "relu", same, line=line(1, 5), shortcut=kernels.chain.X),
+        Link(weight(2, 3, 3, 5, 24), None, "linear", same, line=line(2, 24)),
+        Link(weight(3, 1, 1, 5, 24), weight(4, 24), "relu", source=0, shortcut=1),
+        Link(None, line=line(5, 24, gamma=False), activation="relu"),
+        Link(weight(6, 3, 3, 24, 24), None, "tanh", same, line=line(6, 24, beta=False), shortcut=2),
+        Link(None, shortcut=4, activation="relu"),  # twice what came before
+        Link(None, shortcut=2, source=5),
+        Link(None, pooling=((9, 8), (1, 1), ((0, 0), (0, 0))), averages=True),
+        Link(weight(7, 24, 300), weight(8, 300), "relu", line=line(9, 300)),
+        Link(weight(10, 300, 3), shortcut=None),
+    ]
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("count", [1, 3, 300], ids=["one", "three", "many"])
 @pytest.mark.parametrize("softmax", [False, True])
-def test_a_chain_agrees_with_the_reference(softmax, count, dtype):
+@pytest.mark.parametrize("links", [links, residual_links])
+def test_a_chain_agrees_with_the_reference(links, softmax, count, dtype):
     x = normal(1, count, 9, 8, 5).astype(dtype)
     chain = kernels.chain.Chain(links(dtype), softmax)
-    y, expected = kernels.chain.forward(x, chain), kernels.chain.forward.reference(x, chain)
+    y = kernels.chain.forward(x, chain)
+    expected = kernels.chain.forward.reference(x, chain)
     assert (y.shape, y.dtype) == (expected.shape, expected.dtype)
     atol = 1000 * np.finfo(dtype).eps * np.abs(expected).max(initial=1)
     np.testing.assert_allclose(y, expected, rtol=0, atol=atol)

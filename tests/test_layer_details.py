@@ -508,7 +508,7 @@ def test_dense_on_rows_is_a_single_op():
 def test_two_layers_are_computed_in_one_call_and_a_single_one_is_not():
     model = Sequential([Input((3,)), layers.Dense(2), layers.Dense(2)])
     x = model.as_input(np.ones((1, 3)))
-    assert Beginning(model.layers, x) and not Beginning(model.layers[:1], x)
+    assert Beginning.of_row(model.layers, x) and not Beginning.of_row(model.layers[:1], x)
 
 
 @pytest.mark.parametrize("shape", [(1, 6, 5, 1), (1, 5, 6, 1)])

@@ -81,8 +81,8 @@ BACKWARD = {  # for each input alone, the ops that its gradient takes
             ["BroadcastTo", "Multiply"],
             ["Sum", "Negate", "Multiply"],
             ["BroadcastTo", "Subtract", "Multiply", "Sum"]
-            + ["Multiply", "RaiseTo", "Multiply", "Multiply"],
-            ["BroadcastTo", "Subtract", "Multiply", "Sum", "Multiply"],
+            + ["Divide", "Negate", "Multiply", "Multiply", "Divide"],
+            ["BroadcastTo", "Subtract", "Multiply", "Sum", "Divide"],
             ["Sum", "Negate", "Multiply"],
         ],
     ),

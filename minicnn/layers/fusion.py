@@ -1,5 +1,7 @@
 """Layers that are computed together: it is faster and changes no number, as ops.conv_pool says."""
 
+from collections.abc import Sequence
+
 from minicnn import activations, ops
 from minicnn.autograd import Tensor
 from minicnn.backend import kernels
@@ -8,6 +10,7 @@ from minicnn.layers.convolution import Conv2D
 from minicnn.layers.core import Activation
 from minicnn.layers.hooks import announced, observers
 from minicnn.layers.layer import Layer
+from minicnn.layers.merging import Add
 from minicnn.layers.normalization import BatchNormalization
 from minicnn.layers.pooling import MaxPooling2D
 
@@ -21,13 +24,13 @@ def go_together(layer: Layer, following: Layer | None, x: Tensor) -> bool:
     return (
         following is not None
         and (_are_convolution_and_pooling(layer, following) or _end_in_relu(layer, following))
-        and layer.hooks is None
-        and following.hooks is None
-        and layer.activity_regularizer is None
-        and following.activity_regularizer is None
-        and x.dtype == layer.dtype
-        and x.dtype == following.dtype
+        and _only_compute(layer, x)
+        and _only_compute(following, x)
     )
+
+
+def _only_compute(layer: Layer, x: Tensor) -> bool:
+    return layer.hooks is None and layer.activity_regularizer is None and layer.dtype == x.dtype
 
 
 def call_together(layer: Layer, following: Layer | None, x: Tensor, training: bool) -> Tensor:
@@ -58,6 +61,38 @@ def _computed_together(layer: Layer, following: Layer, x: Tensor, training: bool
         )
 
 
+def is_end_of_block(norm: Layer, add: Layer) -> bool:
+    """Whether a shortcut can be added in the pass that normalizes; see call_end_of_block."""
+    return type(norm) is BatchNormalization and type(add) is Add
+
+
+def call_end_of_block(
+    layers: Sequence[Layer], x: Tensor, others: Sequence[Tensor | None], training: bool
+) -> Tensor:
+    """The end of a residual block, relu(norm(x) + shortcut); or that without relu.
+
+    It is one pass, unless one of the layers has more to do.
+
+    Args:
+        layers: BatchNormalization, Add and, if there is one, the layer that is relu.
+        x: what the first of them reads.
+        others: what the second one reads, and None in place of what the first one gives.
+        training: whether the model is learning.
+    """
+    norm, add, *relu = layers
+    shortcuts = [other for other in others if other is not None]
+    alike = [(other.shape, other.dtype) for other in shortcuts] == [(x.shape, x.dtype)]
+    if alike and all(map(is_relu, relu)) and all(_only_compute(layer, x) for layer in layers):
+        assert isinstance(norm, BatchNormalization)
+        with announced(*layers):
+            return norm.normalize(x, training, "relu" if relu else None, shortcuts[0])
+    y = norm(x, training=training)
+    y = add([y if other is None else other for other in others], training=training)
+    for layer in relu:
+        y = layer(y, training=training)
+    return y
+
+
 def _are_convolution_and_pooling(layer: Layer, following: Layer) -> bool:
     """Only relu keeps the order of numbers, and so may wait until after the pooling."""
     return (
@@ -68,10 +103,11 @@ def _are_convolution_and_pooling(layer: Layer, following: Layer) -> bool:
 
 
 def _end_in_relu(layer: Layer, following: Layer) -> bool:
-    return type(layer) is BatchNormalization and _is_relu(following)
+    return type(layer) is BatchNormalization and is_relu(following)
 
 
-def _is_relu(layer: Layer) -> bool:
+def is_relu(layer: Layer) -> bool:
+    """Whether a layer does what relu does, and nothing else."""
     if type(layer) is Activation:
         return layer.activation is activations.relu
     plain = (None, 0, 0)

@@ -43,5 +43,5 @@ class Pipeline:
 
     def _beginning_for(self, x: Tensor) -> Beginning:
         if self._beginning is None or not self._beginning.holds(self.layers, x):
-            self._beginning = Beginning(self.layers, x)
+            self._beginning = Beginning.of_row(self.layers, x)
         return self._beginning

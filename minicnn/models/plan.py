@@ -10,9 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from minicnn.autograd import Tensor
+from minicnn.autograd import Tensor, is_observed
+from minicnn.layers.beginning import Beginning
 from minicnn.layers.calling import placeholders, shapes_of, shapes_of_results
 from minicnn.layers.calls import Call
+from minicnn.layers.fusion import call_end_of_block, is_end_of_block, is_relu
+from minicnn.layers.linking import Use
 from minicnn.layers.node import Node
 from minicnn.layers.pipeline import Pipeline
 from minicnn.layers.shapes import Shape, flat_shapes
@@ -41,14 +44,26 @@ class Plan:
         self._numbers: dict[SymbolicTensor, int] = {}
         for tensor in [*graph.inputs, *(t for node in graph.nodes for t in leaves(node.outputs))]:
             self._numbers.setdefault(tensor, len(self._numbers))
-        self._steps = self._without_waste([self._step(nodes) for nodes in _stretches(graph)])
         self._wanted = [self._numbers[tensor] for tensor in graph.outputs]
+        self._calls = [node for node in graph.nodes if not node.is_input]
+        self._steps = self._steps_of(self._calls)
+        self._uses, self._given = _uses(self._calls, graph)
+        self._layers = [node.layer for node in self._calls]
+        self._beginning: Beginning | None = None  # as it was when inference last used it
+        self._rest: list[Step] = []  # the steps behind it
 
     def __call__(self, inputs: Sequence[Tensor], training: bool | None) -> Any:
         """The outputs for inputs in the order of graph.inputs, in the structure of the outputs."""
         results: list[Any] = [None] * len(self._numbers)
         results[: len(inputs)] = inputs
-        for compute, makes, drops in self._steps:
+        steps = self._steps
+        if not training and len(inputs) == 1 and not is_observed():
+            beginning = self._beginning_for(inputs[0])
+            if beginning:
+                last = self._calls[beginning.count - 1]
+                results[self._numbers[last.outputs]] = beginning(inputs[0])
+                steps = self._rest
+        for compute, makes, drops in steps:
             made = compute(results, training)
             if len(makes) == 1:
                 results[makes[0]] = made if isinstance(made, Tensor) else leaves(made)[0]
@@ -62,14 +77,44 @@ class Plan:
             return results[self._wanted[0]]  # Keras, too, takes it out of a list of one
         return packed(outputs, [results[number] for number in self._wanted])
 
+    def _beginning_for(self, x: Tensor) -> Beginning:
+        if self._beginning is None or not self._beginning.holds(self._layers, x):
+            self._beginning = Beginning(self._uses, x, self._given)
+            self._rest = self._steps_of(self._calls[self._beginning.count :])
+        return self._beginning
+
+    def _steps_of(self, calls: Sequence[Node]) -> list[Step]:
+        """The steps that do these calls, which come one after the other."""
+        stretches = _stretches(calls, self._graph.outputs)
+        return self._without_waste([self._step(nodes) for nodes in stretches])
+
     def _step(self, nodes: list[Node]) -> tuple[Step, list[int]]:
         """The step that does these calls, and the numbers of what it reads."""
-        reads = [self._numbers[tensor] for tensor in nodes[0].inputs]
         makes = [self._numbers[tensor] for tensor in leaves(nodes[-1].outputs)]
-        compute = self._call_of(nodes[0])
-        if _is_plain(nodes[0]):
-            compute = _through(Pipeline([node.layer for node in nodes]), reads[0])
-        return Step(compute, makes, []), reads
+        if _end_a_block(nodes):
+            count = 3 if len(nodes) > 2 and is_relu(nodes[2].layer) else 2
+            compute, reads = self._end_of_block(nodes[:count])
+        elif _is_plain(nodes[0]):
+            reads = [self._numbers[nodes[0].inputs[0]]]
+            return Step(_through(_pipeline(nodes), reads[0]), makes, []), reads
+        else:
+            count, reads = 1, [self._numbers[tensor] for tensor in nodes[0].inputs]
+            compute = self._call_of(nodes[0])
+        return Step(_then(compute, _pipeline(nodes[count:])), makes, []), reads
+
+    def _end_of_block(
+        self, nodes: Sequence[Node]
+    ) -> tuple[Callable[[list[Any], bool | None], Any], list[int]]:
+        """What does the calls at the end of a residual block, and the numbers of what it reads."""
+        layers, (norm, add) = [node.layer for node in nodes], nodes[:2]
+        source = self._numbers[norm.inputs[0]]
+        summands = [None if x is norm.outputs else self._numbers[x] for x in add.inputs]
+
+        def compute(results: list[Any], training: bool | None) -> Any:
+            others = [None if number is None else results[number] for number in summands]
+            return call_end_of_block(layers, results[source], others, bool(training))
+
+        return compute, [source, *(number for number in summands if number is not None)]
 
     def _call_of(self, node: Node) -> Callable[[list[Any], bool | None], Any]:
         """What fills results in where the arguments of a call have symbolic tensors."""
@@ -87,8 +132,8 @@ class Plan:
             return layer.called(training, {}, [results[number] for number in reads])
 
         reads = [numbers[tensor] for tensor in node.inputs]
-        one_list = not node.keywords and list(node.arguments) == [node.inputs]
-        return compute_merged if one_list and self._is_of_one_dtype(node) else compute
+        plain = _takes_one_list(node) and self._is_of_one_dtype(node)
+        return compute_merged if plain else compute
 
     def _is_of_one_dtype(self, node: Node) -> bool:
         return all(tensor.dtype == node.layer.dtype for tensor in node.inputs)
@@ -142,11 +187,23 @@ def _shapes_from(node: Node, found: dict[SymbolicTensor, Shape]) -> Any:
     return shapes_of_results(node.layer, arguments, keywords)
 
 
+def _pipeline(nodes: Sequence[Node]) -> Pipeline:
+    return Pipeline([node.layer for node in nodes])
+
+
 def _through(pipeline: Pipeline, reads: int) -> Callable[[list[Any], bool | None], Any]:
     if len(pipeline.layers) == 1:
         (layer,) = pipeline.layers
         return lambda results, training: layer(results[reads], training=training)
     return lambda results, training: pipeline(results[reads], training)
+
+
+def _then(
+    compute: Callable[[list[Any], bool | None], Any], pipeline: Pipeline
+) -> Callable[[list[Any], bool | None], Any]:
+    if not pipeline.layers:
+        return compute
+    return lambda results, training: pipeline(compute(results, training), training)
 
 
 def _is_plain(node: Node) -> bool:
@@ -155,22 +212,64 @@ def _is_plain(node: Node) -> bool:
     return alone and len(node.inputs) == 1 and isinstance(node.outputs, SymbolicTensor)
 
 
-def _stretches(graph: Graph) -> list[list[Node]]:
-    """The calls, grouped: plain ones of which nobody but the next reads come together."""
-    readers = Counter(tensor for node in graph.nodes for tensor in node.inputs)
-    readers.update(graph.outputs)
-    reader_of = {tensor: node for node in graph.nodes for tensor in node.inputs}
+def _takes_one_list(node: Node) -> bool:
+    """Whether a list of tensors goes in, and nothing else is said."""
+    return not node.keywords and list(node.arguments) == [node.inputs]
+
+
+def _uses(calls: Sequence[Node], graph: Graph) -> tuple[list[Use], list[int]]:
+    """The calls as a Beginning wants them, and the numbers that the outputs have there."""
+    numbers = {graph.inputs[0]: 0}
+    for number, call in enumerate(calls, start=1):
+        if isinstance(call.outputs, SymbolicTensor):
+            numbers[call.outputs] = number
+    uses = []
+    for call in calls:
+        reads = tuple(numbers[tensor] for tensor in call.inputs if tensor in numbers)
+        usual = _is_plain(call) or _takes_one_list(call)
+        special = not usual or len(reads) < len(call.inputs) or call.outputs not in numbers
+        uses.append(Use(call.layer, reads, special))
+    return uses, [numbers[tensor] for tensor in graph.outputs if tensor in numbers]
+
+
+def _stretches(calls: Sequence[Node], outputs: Sequence[SymbolicTensor]) -> list[list[Node]]:
+    """The calls, grouped: what only one call reads, and nothing else, comes together with it."""
+    readers = Counter(tensor for node in calls for tensor in node.inputs)
+    readers.update(outputs)
+    reader_of = {tensor: node for node in calls for tensor in node.inputs}
     done: set[Node] = set()
     stretches: list[list[Node]] = []
-    for node in graph.nodes:
-        if node.is_input or node in done:
+    for node in calls:
+        if node in done:
             continue
         stretch = [node]
-        while _is_plain(stretch[-1]) and readers[stretch[-1].outputs] == 1:
+        while isinstance(stretch[-1].outputs, SymbolicTensor):
             following = reader_of.get(stretch[-1].outputs)
-            if following is None or not _is_plain(following):
+            alone = readers[stretch[-1].outputs] == 1
+            if following is None or not alone or not _is_plain(following):
                 break
             stretch.append(following)
         done.update(stretch)
         stretches.append(stretch)
-    return stretches
+    return _with_ends_of_blocks(stretches, readers)
+
+
+def _with_ends_of_blocks(
+    stretches: Sequence[list[Node]], readers: Counter[SymbolicTensor]
+) -> list[list[Node]]:
+    """The stretches, but a normalization that only an Add reads belongs to that of the Add."""
+    ends = {stretch[-1].outputs: stretch for stretch in stretches if _is_plain(stretch[-1])}
+    for stretch in stretches:
+        for tensor in stretch[0].inputs:
+            before = ends.get(tensor)
+            if before and readers[tensor] == 1 and _end_a_block([before[-1], stretch[0]]):
+                stretch.insert(0, before.pop())
+                break
+    return [stretch for stretch in stretches if stretch]
+
+
+def _end_a_block(nodes: Sequence[Node]) -> bool:
+    """Whether a normalization is followed by an Add."""
+    if len(nodes) < 2 or not (_is_plain(nodes[0]) and _takes_one_list(nodes[1])):
+        return False
+    return is_end_of_block(nodes[0].layer, nodes[1].layer)

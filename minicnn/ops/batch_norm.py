@@ -6,6 +6,7 @@ import numpy as np
 
 from minicnn.autograd import Op, Tensor
 from minicnn.backend import Array, array_module, kernels
+from minicnn.ops.arithmetic import sqrt
 from minicnn.ops.reduce import sum as sum_of
 from minicnn.ops.reduce import variance
 from minicnn.ops.relu import Gate
@@ -274,7 +275,7 @@ def normalize(
      [7.]])
     """
     _check("normalize", x, activation, mean=mean, variance=variance, gamma=gamma, beta=beta)
-    scale = gamma * (variance + epsilon) ** -0.5
+    scale = gamma / sqrt(variance + epsilon)
     shortcuts = _shortcuts("normalize", x, shortcut)
     return Normalize(activation == "relu")(x, mean, scale, beta, *shortcuts)
 
