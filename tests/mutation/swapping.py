@@ -39,13 +39,18 @@ class Functions:
         """Let every function of the mutated file run the mutant's code.
 
         Raises:
-            ValueError: a function cannot take it, as the mistake has changed its closure.
+            ValueError: a function cannot take it, as the mistake has changed its closure; or none
+                that is alive has this code.
         """
         wrong = dict(_codes(compile(mutant.source, str(mutant.path), "exec")))
+        planted = mutant.is_honest
         for function in self._of_file.get(str(mutant.path), []):
             same = wrong.get(_key(function.__code__))
             if same is not None and function.__code__ != same:
                 function.__code__ = same
+                planted = True
+        if not planted:
+            raise ValueError(f"No function runs {mutant}.")
         for remembering in self._remembering:
             remembering.cache_clear()
 

@@ -9,6 +9,7 @@ survives is tried again the slow way: a process that imports the mutant's text, 
 from __future__ import annotations
 
 import gc
+import importlib
 import importlib.machinery
 import itertools
 import json
@@ -16,7 +17,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,7 @@ class Quick:
             raise RuntimeError("the tests cannot be collected")
         at_import = set(self._calls.since())
         witnesses = self._witnesses(session.items)
+        _import_all({mutant.path for mutant in self.mutants})
         self._functions = Functions(self._folder)
         _warm_up()
         gc.freeze()  # else each trial would copy all that its garbage collector looks at
@@ -175,6 +177,13 @@ def _plant(mutant: Mutant) -> None:
 
     assert not any(name.startswith("minicnn") for name in sys.modules), "imported too early"
     importlib.machinery.SourceFileLoader.get_code = get_code  # type: ignore[method-assign,assignment]
+
+
+def _import_all(paths: Iterable[Path]) -> None:
+    """Import the modules of files, which some packages do only when they are asked for one."""
+    for path in paths:
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        importlib.import_module(f"minicnn.{name.removeprefix('minicnn.')}")
 
 
 def _warm_up() -> None:
