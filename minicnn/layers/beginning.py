@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 import operator
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 from minicnn import activations, ops
@@ -21,6 +22,7 @@ from minicnn.layers.core import Activation
 from minicnn.layers.layer import Layer
 from minicnn.layers.linking import Linker, Use, in_a_row
 from minicnn.layers.normalization import BatchNormalization
+from minicnn.variable import Variable
 
 FEWEST = 2  # links: a single one is as fast by itself
 
@@ -35,7 +37,9 @@ class Beginning:
     """
 
     def __init__(self, uses: Sequence[Use], x: Tensor, wanted: Sequence[int]) -> None:
-        self.state = _state([use.layer for use in uses], x)
+        self._made_for = [use.layer for use in uses], x.shape[1:], x.dtype
+        self._watched = [_settings_of(use.layer) for use in uses]
+        self._known = self._settings()
         self.count = 0  # calls that belong to the beginning
         self._activation: Any = None  # of the last one, if its link does not apply it
         links: list[Any] = []
@@ -70,8 +74,16 @@ class Beginning:
 
     def holds(self, layers: Sequence[Layer], x: Tensor) -> bool:
         """Whether nothing has changed: layers, their weights and settings, the shape of x."""
-        state = _state(layers, x)
-        return len(state) == len(self.state) and all(map(operator.is_, state, self.state))
+        if self._made_for != (layers, x.shape[1:], x.dtype):
+            return False
+        try:
+            return all(map(operator.is_, self._settings(), self._known))
+        except AttributeError:  # what was a weight is None
+            return False
+
+    def _settings(self) -> list[Any]:
+        """Objects of which one is another as soon as a layer has changed."""
+        return list(chain.from_iterable(settings() for settings in self._watched))
 
     def __bool__(self) -> bool:
         return self._chain is not None
@@ -89,27 +101,19 @@ class Beginning:
         return result if self._activation is None else self._activation(result)
 
 
-def _state(layers: Sequence[Layer], x: Tensor) -> list[Any]:
-    """Objects that are others as soon as a Beginning must be made anew."""
-    state: list[Any] = [*map(_known, x.shape[1:]), x.dtype]
-    for layer in layers:
-        state += (layer, layer.hooks, layer.activity_regularizer)
-        if isinstance(layer, AffineLayer):
-            bias = None if layer.bias is None else layer.bias.data
-            state += (layer.kernel.data, bias, layer.activation)
-        elif isinstance(layer, BatchNormalization):
-            gamma = None if layer.gamma is None else layer.gamma.data
-            beta = None if layer.beta is None else layer.beta.data
-            moving = (layer.moving_mean.data, layer.moving_variance.data)
-            state += (*moving, gamma, beta, layer.epsilon)
-        elif isinstance(layer, Activation):
-            state.append(layer.activation)
-        elif isinstance(layer, ReLU):
-            state += (layer.max_value, layer.negative_slope, layer.threshold)
-    return state
+_SETTINGS: dict[type[Layer], list[str]] = {
+    AffineLayer: ["kernel", "bias", "activation"],
+    BatchNormalization: ["moving_mean", "moving_variance", "gamma", "beta", "epsilon"],
+    Activation: ["activation"],
+    ReLU: ["max_value", "negative_slope", "threshold"],
+}
 
 
-@functools.cache
-def _known(size: int) -> object:
-    """An object that stands for a number: equal numbers need not be one object."""
-    return object()
+def _settings_of(layer: Layer) -> Callable[[], tuple[Any, ...]]:
+    """A function that reads everything in a layer that a link depends on; this runs in C."""
+    kind = next((kind for kind in _SETTINGS if isinstance(layer, kind)), None)
+    names = ["hooks", "activity_regularizer", *([] if kind is None else _SETTINGS[kind])]
+    read = [
+        f"{name}.data" if isinstance(getattr(layer, name), Variable) else name for name in names
+    ]
+    return functools.partial(operator.attrgetter(*read), layer)
