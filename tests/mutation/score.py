@@ -72,10 +72,18 @@ def survivors(folder: str, chosen: list[Mutant], at_once: int) -> list[Mutant]:
     tests = [folder, *_test_files(WITNESSES[folder]), "-m", "not slow"]
     only = " and not ".join([ONLY, *SLOW_AS_PYTHON]) if plain else ONLY
     found, unsure = _apart(_quick, folder, chosen, [*tests, "-k", only], at_once, plain)
+    if plain and unsure:  # most are noticed before anything has to be compiled
+        unsure = _apart(_plainly, unsure, [*tests, "-k", only], at_once)
+        tests += _test_files(COMPILED)
     if unsure:
-        compiled = _test_files(COMPILED) if plain else []
-        found += _apart(from_scratch, unsure, [*tests, *compiled, "-k", ONLY], 600, at_once)
+        found += _apart(from_scratch, unsure, [*tests, "-k", ONLY], 600, at_once)
     return found
+
+
+def _plainly(unsure: list[Mutant], tests: list[str], at_once: int) -> list[Mutant]:
+    """The mutants that survive all tests of kernels that run as plain Python."""
+    os.environ["NUMBA_DISABLE_JIT"] = "1"
+    return from_scratch(unsure, tests, 600, at_once)
 
 
 def _test_files(names: str) -> list[str]:
