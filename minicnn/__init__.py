@@ -7,12 +7,13 @@
 Tensor([2. 4.])
 """
 
+from typing import TYPE_CHECKING
+
 from minicnn import (
     activations,
     callbacks,
     config,
     constraints,
-    datasets,
     initializers,
     layers,
     losses,
@@ -22,9 +23,6 @@ from minicnn import (
     optimizers,
     regularizers,
     saving,
-    testing,
-    utils,
-    visualize,
 )
 from minicnn.anomaly import detect_anomaly
 from minicnn.autograd import (
@@ -51,16 +49,20 @@ from minicnn.checkpointing import checkpoint
 from minicnn.explanation import explain
 from minicnn.gradcheck import GradientError, GradReport, check_gradient, gradcheck
 from minicnn.initializers import Initializer
+from minicnn.late import imported_late
 from minicnn.layers import Input, Layer
 from minicnn.losses import Loss
 from minicnn.metrics import Metric
 from minicnn.models import Model, Sequential
 from minicnn.optimizers import Optimizer
 from minicnn.regularizers import Regularizer
-from minicnn.selfcheck import gradcheck_all, scaled_error
 from minicnn.source_code import source
 from minicnn.tracing import trace
 from minicnn.variable import Variable
+
+if TYPE_CHECKING:
+    from minicnn import datasets, testing, utils, visualize
+    from minicnn.selfcheck import gradcheck_all, scaled_error
 
 __version__ = "0.1.0"
 
@@ -124,3 +126,16 @@ __all__ = [
     "vjp",
     "watch",
 ]
+
+
+__getattr__ = imported_late(
+    __name__,
+    {
+        **{name: f"minicnn.{name}" for name in ("datasets", "testing", "utils", "visualize")},
+        **dict.fromkeys(("gradcheck_all", "scaled_error"), "minicnn.selfcheck"),
+    },
+)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

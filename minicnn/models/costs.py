@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
@@ -148,8 +147,8 @@ def measured_times(model: Any, layers: Iterable[Layer], batch_size: int) -> dict
     _seconds_of(model, batch, [])
     whole = [_seconds_of(model, batch, [])[model] for _ in range(RUNS)]
     apart = [_seconds_of(model, batch, layers) for _ in range(RUNS)]
-    found = {layer: statistics.median(run[layer] for run in apart) for layer in apart[0]}
-    return {**found, model: statistics.median(whole)}
+    found = {layer: float(np.median([run[layer] for run in apart])) for layer in apart[0]}
+    return {**found, model: float(np.median(whole))}
 
 
 def _random_batch(model: Any, batch_size: int) -> Any:
