@@ -75,6 +75,7 @@ from .sweep import Job, place_of, sweep_rows, tasks_per_share
 
 __all__ = ["Chain", "Line", "Link", "X", "forward"]
 
+MOST_PLANS = 64  # that a chain keeps: batches may have as many sizes as they like
 AT_HAND = 1 << 23  # bytes that may be kept for the next call, always
 FEW_POWERS = 1 << 7  # of e, that one thread takes,
 FEW_CURVES = 1 << 13  # and so many of them, on vectors
@@ -96,6 +97,8 @@ class Chain:
         """What is known of the computation for all x of this shape."""
         key = x.shape, x.dtype, numba.get_num_threads()
         if key not in self._plans:
+            if len(self._plans) == MOST_PLANS:
+                self._plans.clear()
             self._plans[key] = plan_links(self.links, x.shape, x.dtype, self.softmax, key[2])
         return self._plans[key]
 

@@ -438,6 +438,14 @@ def residual_links(dtype):
     ]
 
 
+def test_a_chain_keeps_no_more_plans_than_it_should():
+    chain = kernels.chain.Chain([kernels.chain.Link(np.eye(2))] * 2)
+    for count in range(1, 100):
+        x = normal(1, count, 2)
+        np.testing.assert_array_equal(kernels.chain.forward(x, chain), x)
+    assert 0 < len(chain._plans) <= 64
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("count", [1, 3, 300], ids=["one", "three", "many"])
 @pytest.mark.parametrize("softmax", [False, True])
