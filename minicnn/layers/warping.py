@@ -114,10 +114,9 @@ class RandomTranslation(RandomWarp):
 
     def transforms(self, N: int, H: int, W: int) -> Array:
         """Pixel i, j comes from  h = i - d,  w = j - e."""
-        table = np.tile([1.0, 0, 0, 0, 1, 0], (N, 1))
-        table[:, 5] = -self.drawn(self._heights, N) * H
-        table[:, 2] = -self.drawn(self._widths, N) * W
-        return table
+        d, e = self.drawn(self._heights, N) * H, self.drawn(self._widths, N) * W
+        one, zero = np.ones(N), np.zeros(N)
+        return np.stack([one, zero, -e, zero, one, -d], axis=1)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make such a layer again."""
