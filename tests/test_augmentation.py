@@ -2,13 +2,14 @@
 
 import os
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from minicnn import layers, ops
 from minicnn.autograd import Tensor, grad
-from minicnn.models import Sequential
+from minicnn.models import Model, Sequential
 from minicnn.ops.warp import FILL_MODES
 from minicnn.random import set_seed
 
@@ -65,6 +66,19 @@ def test_images_stay_as_they_are_outside_of_training(name):
     assert not np.array_equal(model(IMAGES, training=True).numpy(), IMAGES)
 
 
+def test_in_a_functional_model_they_work_in_training_only():
+    x = layers.Input(IMAGES.shape[1:])
+    model = Model(x, layers.RandomFlip(seed=0)(x))
+    np.testing.assert_array_equal(model.predict(IMAGES, verbose=0), IMAGES)
+    assert not np.array_equal(model(IMAGES, training=True).numpy(), IMAGES)
+
+
+def test_training_may_be_the_second_argument():
+    flip = layers.RandomFlip(seed=0)
+    np.testing.assert_array_equal(flip(IMAGES, False).numpy(), IMAGES)
+    assert not np.array_equal(flip(IMAGES, True).numpy(), IMAGES)
+
+
 @pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
 def test_float64_stays_float64(make):
     assert make(dtype="float64")(IMAGES.astype(np.float64)).dtype == np.float64
@@ -114,6 +128,14 @@ def test_each_image_is_flipped_by_its_own_coin(mode, axes):
             counts[which(flipped, [np.flip(image, k) for k in axes])] += 1
     expected = 400 / len(axes)
     assert (abs(counts - expected) < 4 * np.sqrt(expected)).all()
+
+
+def test_half_of_the_numbers_that_can_be_drawn_flip_an_image():  # those below 0.5
+    layer = layers.RandomFlip("horizontal")
+    layer._random = SimpleNamespace(random=lambda count: np.array([0.5, np.nextafter(0.5, 0)]))
+    kept, flipped = layer(IMAGES[:2]).numpy()
+    np.testing.assert_array_equal(kept, IMAGES[0])
+    np.testing.assert_array_equal(flipped, IMAGES[1, :, ::-1])
 
 
 def test_an_unknown_mode_is_refused():
@@ -173,6 +195,11 @@ def test_what_comes_in_from_beyond_the_border(fill_mode, expected):
     assert layer(RAMP).numpy().ravel().tolist() == expected
     down = layers.RandomTranslation((0.4, 0.4), 0, fill_mode, fill_value=9)
     assert down(RAMP.reshape(1, 5, 1, 1)).numpy().ravel().tolist() == expected
+
+
+def test_what_comes_in_may_be_negative():  # as where black is -1
+    y = layers.RandomTranslation(0, (0.4, 0.4), "constant", fill_value=-1)(RAMP)
+    assert y.numpy().ravel().tolist() == [-1, -1, 0, 1, 2]
 
 
 def test_half_a_pixel_is_the_mean_of_two():
