@@ -5,11 +5,13 @@ import inspect
 import numpy as np
 import pytest
 
-from minicnn import layers
+from minicnn import Tensor, layers
+from minicnn.backend import kernels
 from minicnn.constraints import MaxNorm, NonNeg, UnitNorm
 from minicnn.initializers import Constant
 from minicnn.regularizers import L1, L2
 
+WHY_CPU_ONLY = kernels.emulator.why_unavailable()
 NEEDED = {  # what the constructor cannot do without
     "InputLayer": {"shape": (3,)},
     "Dense": {"units": 3},
@@ -165,6 +167,16 @@ def test_normalization_with_and_without_gamma_and_beta(make, axes, center, scale
     assert (layer.gamma is None, layer.beta is None) == (not scale, not center)
     assert len(layer.trainable_weights) == center + scale
     np.testing.assert_allclose(layer(x, training=True).numpy(), wanted, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.skipif(bool(WHY_CPU_ONLY), reason=WHY_CPU_ONLY)
+@pytest.mark.parametrize("without", ["center", "scale"])
+@pytest.mark.parametrize("kind", [layers.LayerNormalization, layers.BatchNormalization])
+def test_what_stands_for_gamma_or_beta_lies_where_the_input_does(kind, without):
+    layer, x = kind(**{without: False}), Tensor(np.eye(2, dtype=np.float32))
+    wanted = layer(x).numpy()
+    y = layer.to("emulator")(x.to("emulator"))
+    np.testing.assert_allclose(y.numpy(), wanted, atol=1e-6)
 
 
 @pytest.mark.parametrize(
