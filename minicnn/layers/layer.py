@@ -560,11 +560,10 @@ class Layer(Hookable):
             if x.dtype == self.dtype:
                 return x
             return x.astype(self.dtype) if kind == "f" else self.as_input(x.data)
-        array = x if kernels.is_gpu_array(x) else np.asarray(x)
-        if array.dtype != self.dtype:
-            _check_numbers(array, f"{self.title}: the input")
-            array = array.astype(self.dtype)
-        return Tensor(array, device=self.device)
+        if x.dtype != self.dtype:
+            _check_numbers(x, f"{self.title}: the input")
+            x = x.astype(self.dtype)
+        return Tensor(x, device=self.device)
 
 
 def _check_numbers(array: Array, what: str) -> None:
