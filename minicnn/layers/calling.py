@@ -177,14 +177,21 @@ def without_traces(layer: Layer, arguments: tuple[Any, ...], keywords: dict[str,
 
 
 def _agreed(tried: list[Any], batch: int | None) -> Any:
-    """The shapes, with None where the sizes that were tried lead to different ones."""
-    if is_shape(tried[0]):
-        sizes = zip(*(shape[1:] for shape in tried), strict=True)
+    """The shapes, with None where the sizes that were tried lead to different ones.
+
+    Raises:
+        ValueError: they lead to different structures; it can be a TypeError, too.
+    """
+    if all(map(is_shape, tried)):
+        sizes = zip(*tried, strict=True)
         known = [found[0] if len(set(found)) == 1 else None for found in sizes]
-        return (batch, *known) if tried[0] else ()
-    if isinstance(tried[0], dict):
-        return {key: _agreed([shapes[key] for shapes in tried], batch) for key in tried[0]}
-    return type(tried[0])(_agreed(list(shapes), batch) for shapes in zip(*tried, strict=True))
+        return (batch, *known[1:]) if known else ()
+    kinds: set[Any] = set(map(type, tried))
+    (kind,) = kinds
+    if issubclass(kind, dict):
+        (keys,) = set(map(tuple, tried))
+        return {key: _agreed([shapes[key] for shapes in tried], batch) for key in keys}
+    return kind(_agreed(list(shapes), batch) for shapes in zip(*tried, strict=True))
 
 
 def only_one(found: list[Any]) -> Any:
