@@ -6,8 +6,10 @@ import pytest
 
 from minicnn import grad, layers, ops
 from minicnn.layers import BatchNormalization, Conv2D, Dense, Dropout, Layer
-from minicnn.layers.nesting import parts_of
+from minicnn.layers.nesting import layers_within, parts_of
+from minicnn.layers.substitution import same_random_numbers, substituted, turn_into_float64
 from minicnn.models import Sequential
+from minicnn.variable import Variable
 
 
 class Residual(Layer):
@@ -123,6 +125,32 @@ def test_losses_of_parts_are_counted_once():
     assert len(layer.losses) == 3
 
 
+def test_losses_of_a_layer_in_two_parts_are_counted_once():
+    dense = Dense(4, kernel_regularizer="l2", activity_regularizer="l1")
+    parts = [Sequential([layers.Input((4,)), dense]) for _ in range(2)]
+    model = Sequential(parts)
+    model(images(3, 4))
+    assert len(model.losses) == 3  # one of the kernel, and one of each call
+
+
+class Ready(Layer):
+    """Says that it is built, as nothing of it depends on a shape."""
+
+    def __init__(self, part):
+        super().__init__()
+        self.part = part
+        self.built = True
+
+    def call(self, x):
+        return self.part(x)
+
+
+def test_parts_of_a_layer_that_says_it_is_built_are_known_to_it():
+    dense = built(Dense(2, kernel_regularizer="l2"), (None, 3))
+    assert len(Ready(dense).losses) == 1
+    assert (Ready(Dropout(0.5, seed=0))(np.ones((1, 100)), training=True).numpy() == 0).any()
+
+
 def test_training_is_handed_on():
     class Noisy(Layer):
         def __init__(self):
@@ -156,6 +184,33 @@ def test_parts_are_built_at_the_first_call_if_sizes_are_unknown():
     assert len(block.weights) == 1
     block(images(2, 6, 5, 3))
     assert len(block.weights) == 13
+
+
+# -- substitution
+
+
+def test_a_layer_becomes_float64_with_all_its_parts():
+    block = built(Residual(4))
+    turn_into_float64(block)
+    assert [part.dtype for part in layers_within(block)] == ["float64"] * 6
+    assert [weight.dtype for weight in block.weights] == ["float64"] * 13
+    assert block(images(1, 6, 5, 3)).dtype == np.float64
+
+
+def test_parts_have_other_weights_for_a_while():
+    dense = built(Dense(2), (None, 3))
+    layer, kernel, other = Ready(dense), dense.kernel, Variable(np.ones((3, 2), np.float32))
+    with substituted(layer, {kernel: other}):
+        assert layer.weights[0] is other
+        np.testing.assert_array_equal(layer(np.ones((1, 3))).numpy(), [[3, 3]])
+    assert dense.kernel is kernel and layer.weights[0] is kernel
+
+
+def test_parts_draw_their_random_numbers_again():
+    layer, x = Ready(Dropout(0.5)), np.ones((1, 100))
+    with same_random_numbers(layer):
+        y = layer(x, training=True).numpy()
+    np.testing.assert_array_equal(layer(x, training=True).numpy(), y)
 
 
 # -- files

@@ -17,7 +17,7 @@ from minicnn.layers.calls import Call, tried_calls
 from minicnn.layers.hooks import Hookable
 from minicnn.layers.limits import count_weight
 from minicnn.layers.names import automatic_name, numbered
-from minicnn.layers.nesting import parts_of
+from minicnn.layers.nesting import layers_within, parts_of
 from minicnn.layers.node import Node
 from minicnn.layers.shapes import Shape, mapped_shapes
 from minicnn.layers.structure import leaves
@@ -107,7 +107,7 @@ class Layer(Hookable):
         self.nodes: list[Node] = []  # its calls with symbolic tensors
         self.call_arguments = list(inspect.signature(self.call).parameters)
         self._wants_training = "training" in self.call_arguments
-        self._has_parts = False  # known once it is built
+        self._has_parts = True  # or not: known once it is built
         self._call_losses: list[Tensor] = []  # what the last call has added
         self._losses_of: calling.Call | None = None  # and the outermost call in which it was
 
@@ -443,13 +443,12 @@ class Layer(Hookable):
     @property
     def losses(self) -> list[Tensor]:
         """What is to be added to the loss: what the last call has added, penalties of weights."""
-        found = [*self._call_losses]
-        for weight in self.own_weights:
-            if weight.trainable and weight.regularizer is not None:
-                found.append(weight.regularizer(weight))
-        if self._has_parts:  # asked first, because every step of a training comes here
-            for part in parts_of(self):
-                found += part.losses
+        found: list[Tensor] = []
+        for layer in layers_within(self):
+            found += layer._call_losses
+            for weight in layer.own_weights:
+                if weight.trainable and weight.regularizer is not None:
+                    found.append(weight.regularizer(weight))
         return found
 
     @property

@@ -44,3 +44,12 @@ def parts_of(layer: Layer) -> list[Layer]:
             continue
         parts.update((leaf, None) for leaf in leaves(value) if isinstance(leaf, Layer))
     return list(parts)
+
+
+def layers_within(layer: Layer) -> list[Layer]:
+    """A layer and all that it is made of, each once."""
+    found = {layer: None}
+    if layer._has_parts:  # asked first, because every step of a training comes here
+        for part in parts_of(layer):
+            found |= dict.fromkeys(layers_within(part))
+    return list(found)

@@ -9,16 +9,8 @@ from typing import Any
 import numpy as np
 
 from minicnn.layers.layer import Layer
-from minicnn.layers.nesting import parts_of
+from minicnn.layers.nesting import layers_within
 from minicnn.variable import Variable
-
-
-def layers_within(layer: Layer) -> list[Layer]:
-    """A layer and all that it is made of, each once."""
-    found = {layer: None}
-    for part in parts_of(layer):
-        found |= dict.fromkeys(layers_within(part))
-    return list(found)
 
 
 def turn_into_float64(layer: Layer) -> None:

@@ -99,7 +99,6 @@ class Model(Inspectable):
     ) -> None:
         super().__init__(name=name, trainable=trainable, **keywords)
         self._layers: list[Layer] | None = None
-        self._has_parts = True  # in training, too, they learn from it whether it is
         self.graph: Graph | None = None
         self._output_shape: Any = None  # of a model that has to be tried for that
         if inputs is not None or outputs is not None:
