@@ -329,3 +329,16 @@ def test_layers_without_hooks_pay_nothing():
     assert layer.hooks is None and Hookable.hooks is None
     y = layer(np.ones((1, 2)))
     assert y.hooks is None and layer.kernel.hooks is None
+
+
+def test_hooks_of_calls_listen_to_no_gradient():
+    layer = layers.Dense(1)
+    with layer.register_forward_hook(lambda layer, inputs, output: None):
+        assert layer(np.ones((1, 2))).hooks is None
+
+
+def test_a_hook_adds_no_op_to_what_a_layer_has_computed():
+    relu = layers.ReLU(dtype="float64")
+    with relu.register_backward_hook(lambda layer, dy: None):
+        y = relu(leaf([1.0, 2.0]))
+    assert type(y.op) is type(ops.relu(leaf([1.0])).op)

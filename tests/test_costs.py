@@ -24,6 +24,7 @@ IMAGE = (None, 8, 6, 4)
         (layers.SeparableConv2D(5, 3, depth_multiplier=2), IMAGE, 6 * 4 * (9 * 8 + 8 * 5)),
         (layers.Conv2DTranspose(5, 3, strides=2), IMAGE, 8 * 6 * 4 * 9 * 5),
         (layers.Dense(5), (None, 7), 7 * 5),
+        (layers.Dense(5), (32, 7), 7 * 5),
         (layers.Dense(5), IMAGE, 8 * 6 * 4 * 5),
         (layers.BatchNormalization(), IMAGE, 0),
         (layers.MaxPooling2D(), IMAGE, 0),

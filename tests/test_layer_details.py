@@ -7,8 +7,12 @@ import pytest
 
 from minicnn import Input, Sequential, Tensor, layers, no_grad, regularizers, watch
 from minicnn.autograd import Watcher
+from minicnn.backend import kernels
 from minicnn.layers import limits
 from minicnn.layers.beginning import Beginning
+from minicnn.layers.names import reset_names
+
+WHY_CPU_ONLY = kernels.emulator.why_unavailable()
 
 
 def test_elu_takes_any_alpha():
@@ -140,6 +144,15 @@ def test_arguments_that_no_call_takes_are_refused():
         layers.RandomFlip()(np.ones((1, 2, 2, 1)), colour=1)
 
 
+def test_files_say_what_a_layer_was_built_for():
+    dense, ready = layers.Dense(2), layers.ReLU()
+    assert dense.get_further_config() == {}
+    dense.build((None, 3))
+    assert dense.get_further_config() == {"build_config": {"input_shape": [None, 3]}}
+    ready.built = True  # as a layer may say that needs no shape
+    assert ready.get_further_config() == {}
+
+
 def test_an_unknown_keyword_is_answered_with_the_known_ones():
     with pytest.raises(ValueError, match="Dense: unknown keyword 'unit'") as raised:
         layers.Dense(3, unit=4)
@@ -151,7 +164,12 @@ def test_an_unknown_keyword_is_answered_with_the_known_ones():
     ("do", "error", "message"),
     [
         (lambda layer: setattr(layer, "trainable", 1), TypeError, "trainable must be True or"),
-        (lambda layer: layer.to("tpu"), ValueError, "to"),
+        (lambda layer: layer.to("tpu"), ValueError, "to: wants one of cpu"),
+        (
+            lambda layer: layer.add_weight((2,), constraint=3),
+            TypeError,
+            "constraint must be the name of a constraint",
+        ),
         (lambda layer: layer.set_weights([1]), ValueError, "has 0 weights because it is not built"),
         (lambda layer: layer.count_params(), ValueError, "cannot count its weights"),
     ],
@@ -366,12 +384,36 @@ def test_a_single_number_has_no_batch():
     [
         lambda x: [x[:, k] for k in range(x.shape[1])],  # as many outputs as the axis is long
         lambda x: x if x.shape[1] % 2 else x.reshape(1, 2, -1),
+        lambda x: x[0, 0] if x.shape[1] % 2 else x[0],
+        lambda x: x if x.shape[1] % 2 else [x, x],
+        lambda x: [x, x] if x.shape[1] % 2 else x,
+        lambda x: (x, x) if x.shape[1] % 2 else x,
+        lambda x: (x, x) if x.shape[1] % 2 else [x, x],
+        lambda x: [x] if x.shape[1] % 2 else {"a": x},
+        lambda x: {"a": x} if x.shape[1] % 2 else {"a": x, "b": x},
+        lambda x: {"a": x, "b": x} if x.shape[1] % 2 else {"a": x},
     ],
 )
 def test_outputs_that_depend_on_an_unknown_size_cannot_be_told(function):
     layer = Returning(function, name="one")
     with pytest.raises(ValueError, match="layer 'one' .*: cannot tell the shape of its output for"):
         layer(Input((None,)))
+
+
+def test_to_find_a_shape_counts_no_tensors():
+    reset_names()
+    Block()(np.ones((2, 5)))
+    assert (Input((3,)) * 2.0).name == "keras_tensor"
+
+
+@pytest.mark.skipif(bool(WHY_CPU_ONLY), reason=WHY_CPU_ONLY)
+def test_a_layer_computes_where_its_weights_are():
+    dense = layers.Dense(2)
+    dense.build((None, 3))
+    dense.to("emulator")
+    assert dense.device == "emulator"
+    assert dense(np.ones((1, 3))).device == "emulator"
+    assert Returning(dense)(Input((3,))).shape == (None, 2)
 
 
 def test_an_error_for_known_sizes_is_the_error_itself():
@@ -454,6 +496,11 @@ def test_the_penalties_of_all_calls_of_a_shared_layer_count():
 
 
 # Weights.
+
+
+def test_a_weight_is_drawn_like_a_kernel_unless_it_is_told_otherwise():
+    weight = layers.ReLU().add_weight((100, 200))
+    assert 0.13 < weight.numpy().max() <= np.sqrt(6 / 300)  # Glorot and Bengio's bound
 
 
 def test_a_weight_may_have_a_dtype_of_its_own():

@@ -524,6 +524,12 @@ def test_dtype_must_be_a_float():
             Dense(1, dtype=wrong)
 
 
+@pytest.mark.parametrize("name", ["float32", "float64", "mixed_bfloat16"])
+def test_a_dtype_may_be_written_as_in_files_of_keras(name):
+    policy = {"module": "keras", "class_name": "DTypePolicy", "config": {"name": name}}
+    assert Dense(1, dtype=policy).dtype_policy == name
+
+
 # -- penalties
 
 
@@ -613,6 +619,14 @@ def test_building_twice_is_noticed():
         layer.build((1, 3))
 
 
+def test_a_method_is_not_hidden_by_a_setting():
+    layer = Affine()
+    with pytest.raises(AttributeError, match=r"Affine \[MC052\]: build is a method"):
+        layer.build = True
+    layer.call = lambda x: x  # a function may take its place
+    assert layer(np.ones((1, 2))).shape == (1, 2)
+
+
 def test_input_must_be_numbers():
     with pytest.raises(
         TypeError, match=r"layer 'f' \(Flatten\): the input must be an array of real"
@@ -628,6 +642,7 @@ def test_input_passes_on_what_it_gets():
     np.testing.assert_array_equal(InputLayer((3,))(x).numpy(), x)
     assert InputLayer(shape=(3,), batch_size=8).batch_shape == (8, 3)
     assert InputLayer(batch_shape=(None, 3)).input_shape == (None, 3)
+    assert InputLayer(3).batch_shape == (None, 3)
 
 
 def test_input_wants_one_shape():

@@ -160,6 +160,14 @@ def test_arithmetic_with_symbolic_tensors_is_that_of_numpy(name):
         np.testing.assert_allclose(again(x).numpy(), wanted, rtol=1e-6)
 
 
+def test_an_array_may_be_the_left_factor():
+    x, left = np.random.default_rng(0).random((3, 4, 5), np.float32), np.eye(2, 4, dtype=np.float32)
+    symbolic = Input((4, 5))
+    model = Model(symbolic, left @ symbolic)
+    assert model.output_shape == (None, 2, 5)
+    np.testing.assert_array_equal(model(x).numpy(), x[:, :2])
+
+
 def test_two_symbolic_tensors_are_combined():
     x, y = Input((4,)), Input((4,))
     model = Model([x, y], (x + y) * x - y / x)

@@ -105,6 +105,14 @@ def test_what_a_part_is_told_counts_more():
     assert (Always()(np.ones((1, 100))).numpy() == 0).any()
 
 
+def test_what_a_model_is_told_counts_for_its_layers():
+    class Always(Sequential):
+        def call(self, x, training=None):
+            return super().call(x, training=True)
+
+    assert (Always([Dropout(0.5, seed=0)])(np.ones((1, 100))).numpy() == 0).any()
+
+
 # -- losses
 
 
@@ -283,11 +291,32 @@ class Scale(Layer):
         return x * self.factor
 
 
+class Halve(Layer):
+    """Takes no keywords but a name."""
+
+    def __init__(self, name=None):
+        super().__init__(name=name)
+
+    def call(self, x):
+        return x / 2
+
+
 def test_plain_arguments_make_a_config():
     layer = Scale(3.0, name="times")
     assert layer.get_config() == {"factor": 3.0, "name": "times"}
     again = Scale.from_config(layer.get_config())
     assert again.factor == 3.0 and again.name == "times"
+
+
+def test_arguments_that_were_given_by_name_are_in_the_config():
+    layer = Scale(sizes=[4], factor=3.0)
+    assert layer.get_config() == {"factor": 3.0, "sizes": [4], "name": layer.name}
+
+
+@pytest.mark.parametrize("layer", [Scale(3.0), Halve()])
+def test_a_name_that_nobody_gave_is_in_the_config(layer):
+    again = type(layer).from_config(layer.get_config())
+    assert layer.get_config()["name"] == again.name == layer.name
 
 
 def test_other_arguments_need_a_get_config():
