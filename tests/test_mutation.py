@@ -58,6 +58,13 @@ def test_each_usual_mistake_is_planted(found, before, after):
     assert mutant.source.count("\n") == SOURCE.count("\n")
 
 
+def test_a_question_is_answered_where_it_is_asked(tmp_path):
+    path = tmp_path / "example.py"
+    path.write_text("def f(x):\n    return 1 / x if x else 0\n")
+    planted = {mutant.after for mutant in planting.mutants(path)}
+    assert {"1 / x if True else 0", "1 / x if False else 0"} <= planted
+
+
 def test_a_mutant_differs_in_what_it_computes_only(found):
     assert len({m.source for m in found}) > 25
     for mutant in found:

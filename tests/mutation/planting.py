@@ -132,7 +132,7 @@ def _changed(node: ast.AST, text: str, function: str) -> Iterator[str]:
             yield from (_without(node, k) for k in range(len(keywords)))
         case ast.If(test=test) | ast.IfExp(test=test):
             for answer in ("True", "False"):
-                yield text.replace(ast.unparse(test), answer, 1)
+                yield text.replace(f"if {ast.unparse(test)}", f"if {answer}", 1)
     match node:
         case ast.AugAssign(target=target, value=value):
             yield f"{ast.unparse(target)} = {ast.unparse(value)}"
