@@ -188,7 +188,7 @@ def _agreed(tried: list[Any], batch: int | None) -> Any:
         return (batch, *known[1:]) if known else ()
     kinds: set[Any] = set(map(type, tried))
     (kind,) = kinds
-    if issubclass(kind, dict):
+    if kind is dict:
         (keys,) = set(map(tuple, tried))
         return {key: _agreed([shapes[key] for shapes in tried], batch) for key in keys}
     return kind(_agreed(list(shapes), batch) for shapes in zip(*tried, strict=True))
