@@ -68,7 +68,7 @@ def test_the_gpu_version_agrees_with_the_reference(name, dtype, xp):
             np.testing.assert_array_equal(now.get(), then)  # inputs stay as they were
 
 
-@pytest.mark.parametrize("n", [1, 1000])
+@pytest.mark.parametrize("n", [1, 512, 1000])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_gpu_versions_of_optimizers_update_in_place_as_their_references_do(dtype, n, xp):
     for kernel, arrays, settings in test_optimizers.kernel_cases(np.dtype(dtype).type, n):
@@ -93,6 +93,11 @@ def test_the_gpu_version_takes_views(name, xp):
 
 def test_relu_of_nothing_is_no_launch(xp):
     assert kernels.relu.forward(xp.zeros((0, 3), np.float32)).shape == (0, 3)
+
+
+def test_softmax_of_no_classes_is_no_launch(xp, monkeypatch):
+    monkeypatch.setattr(cuda, "launch", None)
+    assert kernels.softmax.forward(xp.zeros((3, 0), np.float32)).shape == (3, 0)
 
 
 def test_numbers_become_what_cuda_calls_int_and_real(xp):

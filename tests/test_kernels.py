@@ -18,7 +18,7 @@ from minicnn.ops.window import place_window
 
 conv2d, max_pool2d, average_pool2d = kernels.conv2d, kernels.max_pool2d, kernels.average_pool2d
 
-from minicnn.kernels import prefetch, sweep  # noqa: E402  conv2d has imported them
+from minicnn.kernels import precision, prefetch, sweep  # noqa: E402  conv2d has imported them
 from minicnn.kernels.compiling import compiled  # noqa: E402
 
 NO_PADDING = ((0, 0), (0, 0))
@@ -161,6 +161,18 @@ def test_any_depthwise_convolution_agrees_with_the_reference(seed):
     check_convolution(maps, ["float32", "float64"][seed % 2])
 
 
+def test_operands_are_rounded_within_a_block_only():
+    x = np.float32([[1 + 2**-9]])
+    with precision.rounding_to("bfloat16"):
+        assert kernels.matmul.input_grad(x, x) == 1
+    assert kernels.matmul.input_grad(x, x) == x * x
+
+
+def test_halves_become_the_even_number_of_bfloat16():
+    x = 1 + np.float32([1, 3, 5, 7]) / 2**8
+    np.testing.assert_array_equal(precision.to_bfloat16(x), 1 + np.float32([0, 4, 4, 8]) / 2**8)
+
+
 def test_rounded_inputs_would_be_noticed():
     args = in_dtype(CONVOLUTIONS["tutorial, second layer"]["forward"], "float32")
     x = args[0].view(np.int32) & ~0x1FFF  # 10 bits of the fraction are left, as in TF32
@@ -301,6 +313,7 @@ WINDOWS = [  # (P, Q), (s, t), padding
     ((2, 2), (3, 3), "valid"),
     ((1, 1), (3, 2), "valid"),
     ((7, 6), (1, 1), "valid"),
+    ((2, 4), (2, 1), "same"),
 ]
 
 
@@ -344,7 +357,7 @@ def simple():
         "matmul.input_grad": (normal(1, 45, 37), normal(2, 70, 37)),
         "matmul.weight_grad": (normal(1, 45, 37), normal(2, 45, 70)),
         "softmax.forward": (normal(1, 45, 37),),
-        "rows.gather": (normal(1, 9, 4, 3), np.array([8, 0, 3, 3]), "float32"),
+        "rows.gather": (normal(1, 9, 8, 4), np.array([8, 0, 3, 3] * 4), "float32"),
         "augment.gather": (normal(1, 2, 4, 5, 3), *PLACES, 0.5),
         "augment.scatter": (normal(2, 2, 3, 6, 3), *PLACES, (2, 4, 5, 3)),
         "warp.gather": (normal(1, 2, 4, 5, 3), TRANSFORMS, True, "constant", 0.5),
@@ -352,7 +365,7 @@ def simple():
         "layer_norm.forward": (normal(1, 45, 37), normal(2, 37), normal(3, 37), 0.001),
         "layer_norm.backward": (normal(1, 45, 37), normal(2, 45, 37), normal(3, 37), 0.001),
         "resize.along": (
-            normal(1, 2, 4, 5, 3),
+            normal(1, 2, 4, 8, 32),
             np.array([[0, 3, 3], [2, 1, 0]]),
             normal(2, 2, 3),
             1,
@@ -536,16 +549,20 @@ def test_sums_along_any_axis_of_images_of_any_size(shape, axis):
     np.testing.assert_allclose(kernels.resize.along(*args), wanted, atol=1e-13)
 
 
-@pytest.mark.parametrize("size", [0, 1, 7, 100_000])
+A_RUN = 1 << 14  # numbers that a thread takes at a time
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, A_RUN + 1, 100_000])
 def test_relu_of_any_size(size):
-    x, dy = normal(1, size), normal(2, size)
-    np.testing.assert_array_equal(kernels.relu.forward(x), np.maximum(x, 0))
-    np.testing.assert_array_equal(kernels.relu.backward(dy, x), dy * (x > 0))
-    more = normal(3, size)
-    np.testing.assert_array_equal(kernels.relu.backward(dy, x, more), (dy + more) * (x > 0))
+    x, dy, more = (normal(seed, size) for seed in (1, 2, 3))
+    y = kernels.relu.forward(x)
+    np.testing.assert_array_equal(y, np.maximum(x, 0))
+    for backward in (kernels.relu.backward, kernels.relu.backward.reference):
+        np.testing.assert_array_equal(backward(dy, y), dy * (x > 0))
+        np.testing.assert_array_equal(backward(dy, y, more), (dy + more) * (x > 0))
 
 
-@pytest.mark.parametrize("size", [0, 1, 7, 100_000])
+@pytest.mark.parametrize("size", [0, 1, 7, A_RUN + 1, 100_000])
 def test_slopes_of_sigmoid_and_tanh_of_any_size(size):
     dy, y = normal(1, size), normal(2, size)
     np.testing.assert_allclose(kernels.sigmoid.sigmoid_grad(dy, y), dy * y * (1 - y), rtol=1e-13)
@@ -553,7 +570,7 @@ def test_slopes_of_sigmoid_and_tanh_of_any_size(size):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("size", [0, 1, 7, 20_000])
+@pytest.mark.parametrize("size", [0, 1, 7, A_RUN + 1])
 @pytest.mark.parametrize("name", ["sigmoid", "tanh"])
 def test_sigmoid_and_tanh_are_exact_to_the_last_two_digits(name, size, dtype):
     x = (normal(1, size) * 10 ** np.linspace(-9, 2, size)).astype(dtype)
@@ -598,6 +615,13 @@ def test_softmax_keeps_what_it_is_given_and_shows_nan():
     y = kernels.softmax.forward(x)
     assert y[0].tolist() == [0.5, 0.5, 0] and np.isnan(y[1]).all()
     assert kernels.softmax.forward(x[:0]).shape == (0, 3)
+    assert kernels.softmax.forward(x[:, :0]).shape == (2, 0)
+
+
+def test_the_score_that_is_far_above_the_others_takes_it_all():
+    x = 1e4 * (np.eye(5) + np.arange(5)[:, None])
+    for softmax in (kernels.softmax.forward, kernels.softmax.forward.reference):
+        np.testing.assert_array_equal(softmax(x), np.eye(5))
 
 
 def test_the_first_of_equals_wins():
@@ -620,6 +644,10 @@ def test_sums_of_rows_are_as_exact_as_rounding_allows(rows, columns, dtype):
     result = kernels.sum_rows.forward(*args)
     assert result.dtype == dtype
     assert rounding_errors(result, kernels.sum_rows.forward, args, dtype) < 8
+
+
+def test_sums_of_rows_reach_the_end_of_a_tall_column():
+    assert kernels.sum_rows.forward(np.ones((140_000, 1))) == 140_000
 
 
 def convolution_and_pooling(name, window=(2, 2), strides=(2, 2), padding=NO_PADDING):

@@ -23,7 +23,7 @@ def targets(N, K):
 CALLS = {
     "softmax_cross_entropy.forward": (
         cross_entropy.forward,
-        (rng.normal(size=(7, 5)), targets(7, 5)),
+        (rng.normal(size=(17, 5)), targets(17, 5)),
     ),
     "softmax_cross_entropy.forward, large": (
         cross_entropy.forward,
@@ -32,7 +32,7 @@ CALLS = {
     "softmax_cross_entropy.forward, one class": (cross_entropy.forward, (np.ones((2, 1)),) * 2),
     "softmax_cross_entropy.backward": (
         cross_entropy.backward,
-        (rng.normal(size=7), rng.normal(size=(7, 5)), targets(7, 5)),
+        (rng.normal(size=17), rng.normal(size=(17, 5)), targets(17, 5)),
     ),
     "softmax_cross_entropy.backward, large": (
         cross_entropy.backward,
@@ -40,12 +40,19 @@ CALLS = {
     ),
     "addition.forward": (addition.forward, (*rng.normal(size=(2, 3, 5)), False)),
     "addition.forward, relu": (addition.forward, (*rng.normal(size=(2, 3, 5)), True)),
+    "addition.forward, full blocks": (addition.forward, (*rng.normal(size=(2, 512)), False)),
+    "addition.forward, a run and one": (addition.forward, (*rng.normal(size=(2, 16_385)), True)),
     "addition.forward, many": (addition.forward, (*rng.normal(size=(2, 50_001)), True)),
     "addition.forward, none": (addition.forward, (*np.zeros((2, 0, 3)), True)),
-    "dropout.apply": (dropout.apply, (rng.normal(size=(3, 5)), 0.3, 11)),
+    "dropout.apply": (dropout.apply, (rng.normal(size=(3, 5)), 0.3, 2**64 + 11)),
+    "dropout.apply, full blocks": (dropout.apply, (rng.normal(size=512), 0.1, 0)),
+    "dropout.apply, a run and one": (dropout.apply, (rng.normal(size=16_385), 0.1, 2**64 - 1)),
+    "dropout.apply, all": (dropout.apply, (rng.normal(size=5), 1.0, 3)),
     "dropout.apply, many": (dropout.apply, (rng.normal(size=100_001), 0.9, 2**63 - 1)),
     "dropout.apply, none": (dropout.apply, (np.zeros((0, 3)), 0.5, 0)),
     "normal_cdf.forward": (normal_cdf.forward, (np.linspace(-40, 40, 81),)),
+    "normal_cdf.forward, full blocks": (normal_cdf.forward, (rng.normal(size=512),)),
+    "normal_cdf.forward, a run and one": (normal_cdf.forward, (rng.normal(size=4097),)),
     "normal_cdf.forward, many": (normal_cdf.forward, (rng.normal(size=(30, 400)),)),
     "normal_cdf.forward, one": (normal_cdf.forward, (np.array(0.5),)),
 }
@@ -79,7 +86,7 @@ def test_the_order_in_memory_does_not_matter(name):
     np.testing.assert_array_equal(kernel(*turned), kernel(*args))
 
 
-MANY = ["addition.forward, many", "dropout.apply, many", "normal_cdf.forward, many"]
+MANY = [name for name in CALLS if "many" in name or "a run and one" in name]
 
 
 @pytest.mark.parametrize("name", MANY)
@@ -95,6 +102,22 @@ def test_the_number_of_threads_does_not_matter(name):
     np.testing.assert_array_equal(both, one)
 
 
+def mixed(z):
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
+        z = (z ^ (z >> shift)) * factor % 2**64
+    return z
+
+
+@pytest.mark.parametrize("seed", [0, 11, 2**63 + 1, 2**64 + 5, -1])
+def test_dropout_keeps_a_number_if_its_draw_is_the_rate_or_above(seed):
+    for k in range(10):
+        draw = mixed(mixed(seed % 2**64) + (k + 1) * 0x9E3779B97F4A7C15 & 2**64 - 1)
+        rate = (draw >> 11) / 2**53
+        for apply in (dropout.apply, dropout.apply.reference):
+            assert apply(np.ones(10), rate, seed)[k] == 1 / (1 - rate)
+            assert apply(np.ones(10), rate + 2**-53, seed)[k] == 0
+
+
 def test_far_below_0_the_normal_probability_keeps_its_digits():
     # from the continued fraction of Mills' ratio: P(Z < -10)
     y = normal_cdf.forward(np.array([-10.0]))
@@ -102,5 +125,7 @@ def test_far_below_0_the_normal_probability_keeps_its_digits():
 
 
 def test_a_class_that_cannot_be_and_is_not_asked_for_is_no_nan():
-    loss = cross_entropy.forward(np.array([[0.0, -np.inf]]), np.array([[1.0, 0.0]]))
-    assert loss == 0
+    scores, truth = np.array([[0.0, -np.inf]]), np.array([[1.0, 0.0]])
+    assert cross_entropy.forward(scores, truth) == 0
+    with np.errstate(invalid="ignore"):
+        assert cross_entropy.forward.reference(scores, truth) == 0

@@ -39,7 +39,8 @@ WITNESSES = {  # folder: the tests that must notice
     "minicnn/losses": "losses loss_formulas" + TRAINING,
     "minicnn/optimizers": "optimizers optimizer_formulas optimizer_options schedules" + TRAINING,
     "minicnn/metrics": "metrics metric_formulas metric_details counting_metrics" + TRAINING,
-    "kernels": "op_kernels kernels simd optimizer_formulas optimizers cuda gpu_convolution",
+    "kernels": "op_kernels kernels simd optimizer_formulas optimizers cuda gpu_kernels"
+    " gpu_convolution",
 }
 COMPILED = "sharing ops gradients optimizers"  # what else tests kernels that are compiled
 TOOLS = {"compiling", "warmup", "threads", "cuda", "gpu", "memory", "prefetch"}  # compute nothing
