@@ -155,6 +155,13 @@ def test_pooling_of_nothing_is_no_error(shape):
     assert run(kernels.average_pool2d.spread, (y, shape, *window))[0].shape == shape
 
 
+def test_the_way_back_through_a_pooling_reaches_the_last_of_more_images_than_rows(order):
+    x, dy = tables.normal(1, 9, 2, 2, 4), tables.normal(2, 9, 1, 1, 4)
+    _, where = max_pool2d.forward.reference(x, (2, 2), (2, 2), tables.NO_PADDING)
+    (dx,) = run(max_pool2d.scatter, (dy, where, x.shape))
+    np.testing.assert_array_equal(dx, max_pool2d.scatter.reference(dy, where, x.shape))
+
+
 POOLED = [
     ("same", (2, 2), (2, 2), tables.NO_PADDING),
     ("same", (3, 2), (1, 2), ((1, 1), (0, 1))),
