@@ -345,7 +345,7 @@ TRANSFORMS = np.array([[0.7, -0.8, 1.5, 0.6, 0.9, -2.25], [1.5, 0.25, -9.5, 0.25
 
 
 def simple():
-    """Arguments of the other kernels of this file's kind."""
+    """Arguments of the other kernels of this file's kind; some fill blocks of 256 exactly."""
     return {
         "relu.forward": (normal(1, 3, 40, 50, 9),),
         "relu.backward": (normal(1, 3, 40, 50, 9), normal(2, 3, 40, 50, 9)),
@@ -358,10 +358,10 @@ def simple():
         "matmul.weight_grad": (normal(1, 45, 37), normal(2, 45, 70)),
         "softmax.forward": (normal(1, 45, 37),),
         "rows.gather": (normal(1, 9, 8, 4), np.array([8, 0, 3, 3] * 4), "float32"),
-        "augment.gather": (normal(1, 2, 4, 5, 3), *PLACES, 0.5),
-        "augment.scatter": (normal(2, 2, 3, 6, 3), *PLACES, (2, 4, 5, 3)),
-        "warp.gather": (normal(1, 2, 4, 5, 3), TRANSFORMS, True, "constant", 0.5),
-        "warp.scatter": (normal(2, 2, 4, 5, 3), TRANSFORMS, True, "reflect"),
+        "augment.gather": (normal(1, 2, 4, 5, 64), *PLACES, 0.5),
+        "augment.scatter": (normal(2, 2, 3, 6, 64), *PLACES, (2, 4, 5, 64)),
+        "warp.gather": (normal(1, 2, 4, 5, 64), TRANSFORMS, True, "constant", 0.5),
+        "warp.scatter": (normal(2, 2, 4, 5, 64), TRANSFORMS, True, "reflect"),
         "layer_norm.forward": (normal(1, 45, 37), normal(2, 37), normal(3, 37), 0.001),
         "layer_norm.backward": (normal(1, 45, 37), normal(2, 45, 37), normal(3, 37), 0.001),
         "resize.along": (
@@ -634,6 +634,17 @@ def test_padding_never_wins():
     y, where = max_pool2d.forward(x, (3, 3), (1, 1), ((1, 1), (1, 1)))
     assert (y == -np.inf).all()
     assert where.ravel().tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("shape", [(0, 4, 4, 3), (2, 4, 4, 0)])
+def test_pooling_of_nothing_is_no_error(shape):
+    x, window = np.zeros(shape), ((2, 2), (2, 2), NO_PADDING)
+    y, where = max_pool2d.forward(x, *window)
+    assert y.shape == where.shape == (shape[0], 2, 2, shape[3])
+    assert max_pool2d.gather(x, where).shape == y.shape
+    assert max_pool2d.scatter(y, where, shape).shape == shape
+    assert average_pool2d.forward(x, *window).shape == y.shape
+    assert average_pool2d.spread(y, shape, *window).shape == shape
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
