@@ -162,6 +162,23 @@ def test_the_way_back_through_a_pooling_reaches_the_last_of_more_images_than_row
     np.testing.assert_array_equal(dx, max_pool2d.scatter.reference(dy, where, x.shape))
 
 
+def test_poolings_that_fill_blocks_of_256_reach_the_last_number(order):
+    x, window = tables.normal(1, 4, 4, 4, 16), ((2, 2), (2, 2), tables.NO_PADDING)
+    y, winners = max_pool2d.forward.reference(x, *window)
+    average = kernels.average_pool2d
+    for kernel, args in (
+        (max_pool2d.forward, (x, *window)),
+        (max_pool2d.gather, (x, winners)),
+        (max_pool2d.scatter, (y, winners, x.shape)),
+        (average.forward, (x, *window)),
+        (average.spread, (y, x.shape, *window)),
+    ):
+        for one, other in zip(
+            run(kernel, args), tables.outputs(kernel.reference, args), strict=True
+        ):
+            np.testing.assert_allclose(one, other, atol=1e-12)
+
+
 POOLED = [
     ("same", (2, 2), (2, 2), tables.NO_PADDING),
     ("same", (3, 2), (1, 2), ((1, 1), (0, 1))),
