@@ -45,7 +45,8 @@ WITNESSES = {  # folder: the tests that must notice
 COMPILED = "sharing ops gradients optimizers"  # what else tests kernels that are compiled
 TOOLS = {"compiling", "warmup", "threads", "cuda", "gpu", "memory", "prefetch"}  # compute nothing
 ONLY = "not emulator"
-SLOW_AS_PYTHON = ("random", "larger_than", "many", "long", "tutorial", "caches", "ahead")
+SLOW_AS_PYTHON = ("random", "larger_than", "many", "tutorial", "caches", "ahead")
+SLOW_AS_PYTHON += ("(long and not along)",)
 
 
 def files(folder: str, names: list[str]) -> list[Path]:
