@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from minicnn import Input, Model, layers, no_grad, regularizers
+from minicnn.backend import kernels
 from minicnn.layers.structure import leaves
 
 
@@ -123,3 +124,77 @@ def test_new_statistics_and_settings_are_noticed():
         wanted = model(data).numpy()
         with no_grad():
             np.testing.assert_array_equal(model(data).numpy(), wanted)
+
+
+def links_of(model):
+    """The links that compute a model whose inference is one call; and that it is right."""
+    assert_same_in_one_call(model, len(model.layers) - 1)
+    return model._plan._beginning._chain.links
+
+
+@pytest.mark.parametrize(("make", "count"), [(block, 1 + 2 + 3 + 2), (early_block, 1 + 3 + 4 + 3)])
+def test_a_link_does_all_that_it_can(make, count):
+    x = Input((9, 7, 3))
+    assert len(links_of(Model(x, make(make(make(conv(x, 4), 4), 20, stride=2), 20)))) == count
+
+
+def test_a_convolution_with_relu_and_a_pooling_are_one_link():
+    x = Input((8, 8, 3))
+    y = layers.Conv2D(4, 3, activation="relu")(x)
+    y = layers.MaxPooling2D(2)(y)
+    y = layers.MaxPooling2D(2, 1)(y)
+    assert len(links_of(Model(x, layers.ReLU()(y)))) == 3  # the second pooling, and relu behind it
+
+
+def test_a_pooling_behind_normalization_is_a_link_of_its_own():
+    x = Input((8, 8, 3))
+    y = layers.ReLU()(layers.BatchNormalization()(conv(x, 4)))
+    assert len(links_of(Model(x, layers.MaxPooling2D(2)(y)))) == 2
+
+
+def test_a_pooling_takes_nothing_from_who_reads_it_too():
+    x = Input((8, 8, 3))
+    y = layers.Conv2D(4, 3, padding="same", activation="relu")(x)
+    assert len(links_of(Model(x, layers.Add()([y, layers.MaxPooling2D(2, 1, "same")(y)])))) == 3
+
+
+def test_the_beginning_is_made_once_for_all_sizes_of_a_batch():
+    x = Input((6, 6, 3))
+    model = Model(x, conv(conv(x, 4), 4))
+    made = []
+    with no_grad():
+        for count in (1, 5, 1):
+            model(np.ones((count, 6, 6, 3), np.float32))
+            made.append(model._plan._beginning)
+    assert made[0] is made[1] is made[2]
+
+
+def test_a_bias_that_is_taken_away_is_noticed():
+    dense, x = layers.Dense(3, bias_initializer="ones"), Input((4,))
+    model, data = Model(x, layers.Dense(2)(dense(x))), np.ones((2, 4), np.float32)
+    with no_grad():
+        model(data)
+        dense.bias = None
+        got = model(data).numpy()
+    np.testing.assert_array_equal(got, model(data).numpy())
+
+
+def test_weights_in_any_order_in_memory():
+    x, norm = Input((6, 6, 3)), layers.BatchNormalization()
+    model = Model(x, norm(conv(conv(x, 2), 4)))
+    norm.gamma.data = np.arange(8, dtype=np.float32)[::2]
+    data = np.random.default_rng(0).normal(size=(2, 6, 6, 3)).astype(np.float32)
+    with no_grad():
+        got = model(data).numpy()
+    np.testing.assert_allclose(got, model(data).numpy(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("activation", [None, "softmax"])
+def test_results_are_where_the_model_is(activation):
+    if reason := kernels.emulator.why_unavailable():
+        pytest.skip(f"the emulator cannot be used: {reason}")
+    x = Input((4,))
+    model = Model(x, layers.Dense(2, activation=activation)(layers.Dense(3)(x)))
+    model.to("emulator")
+    with no_grad():
+        assert model(np.ones((2, 4), np.float32)).device == "emulator"

@@ -163,3 +163,14 @@ def test_a_residual_block_ends_in_one_pass(swapped, relu, ops, training):
         stack[0].register_forward_hook(lambda *_: None)  # from now on, they are called one by one
     for one, other in zip(*results, strict=True):
         np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-6, atol=1e-6)
+
+
+def test_a_shortcut_of_another_shape_is_stretched_as_ever():
+    x, shortcut = layers.Input((6, 5, 4)), layers.Input((1, 1, 4))
+    model = models.Model([x, shortcut], layers.Add()([layers.BatchNormalization()(x), shortcut]))
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(3, 6, 5, 4)), rng.normal(size=(3, 1, 1, 4))
+    norm = model.layers[1]
+    assert isinstance(norm, layers.BatchNormalization)
+    wanted = norm(a).numpy() + b.astype(np.float32)
+    np.testing.assert_array_equal(model([a, b]).numpy(), wanted)

@@ -85,7 +85,7 @@ def call_end_of_block(
     if alike and all(map(is_relu, relu)) and all(_only_compute(layer, x) for layer in layers):
         assert isinstance(norm, BatchNormalization)
         with announced(*layers):
-            return norm.normalize(x, training, "relu" if relu else None, shortcuts[0])
+            return norm.normalize(x, training, "relu" if relu else None, *shortcuts)
     y = norm(x, training=training)
     y = add([y if other is None else other for other in others], training=training)
     for layer in relu:

@@ -72,11 +72,13 @@ class Linker:
             return False
         shapes = [self.shapes[number] for number in reads]
         given = [self.givers[number] for number in reads]
-        shape: Any = shapes[0]  # of what goes into the layer
+        shape: Any = shapes  # of what goes into the layer
+        giver = None
         if type(layer) is Add:
-            shape, giver = shapes, self._add(shapes, given)
-        else:
-            giver = self._link(layer, shape, given[0])
+            giver = self._add(shapes, given)
+        elif len(reads) == 1:
+            (shape,), (source,) = shapes, given
+            giver = self._link(layer, shape, source)
         if giver is None:
             return False
         if len(self.shapes) in self._shared:
@@ -102,8 +104,8 @@ class Linker:
         if type(layer) is BatchNormalization:
             return self._normalize(layer, given)
         if type(layer) is GlobalAveragePooling2D:
-            window = (shape[1:3], (1, 1), ((0, 0), (0, 0)))
-            return self._new(given, weight=None, pooling=window, averages=True)
+            pooling = (shape[1:3], shape[1:3], ((0, 0), (0, 0)))
+            return self._new(given, weight=None, pooling=pooling, averages=True)
         if type(layer) in (AveragePooling2D, MaxPooling2D) and len(shape) == 4:
             assert isinstance(layer, Pooling2D)
             return self._pool(layer, shape, given)
@@ -204,5 +206,5 @@ def _is_convolution_with_relu(link: Any) -> bool:
 
 def _placed(window: Window, shape: Shape) -> Any:
     """Strides and padding, in numbers."""
-    known = tuple(size or 0 for size in shape)  # all are known, for they are those of an input
+    known = tuple(size for size in shape if size is not None)  # of an input, so all are known
     return place_window("Sequential", known, window.spread, window.strides, window.padding)
