@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FLOORS = [  # from the cellar to the roof; modules of one line share a floor
     ["kernels"],
-    ["minicnn.backend", "minicnn.random", "minicnn.suggest", "minicnn.files"],
+    ["minicnn.backend", "minicnn.random", "minicnn.suggest", "minicnn.files", "minicnn.late"],
     ["minicnn.config"],
     ["minicnn.notices", "minicnn.explanation"],
     ["minicnn.registry"],
