@@ -174,7 +174,7 @@ def _normalize_run(x, begin, end, line, shortcut, low, y):
 
 @compiled
 def normalize_in_place(y, begin, end, line, shortcut, low):
-    """The same, where y is x, too; shortcut may be empty."""
+    """The same where y is x, too; of two arrays that overlap, LLVM takes one number at a time."""
     center, scale, shift = line
     for at in range(np.uint64(begin), np.uint64(end), np.uint64(center.size)):
         count = min(np.uint64(center.size), np.uint64(end) - at)
