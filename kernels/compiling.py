@@ -25,6 +25,7 @@ from numba.core import event
 from numba.core.ccallback import CFunc
 from numba.core.sigutils import normalize_signature
 
+from .part_compiler import PartCompiler
 from .threads import follow_openmp
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -51,7 +52,7 @@ def compiled_parallel(function: Function) -> Function:
 def compiled_part(function: Function) -> Function:
     """Compile into the kernels that call it. Called from Python, it runs as Python.
 
-    What Python needs to call machine code takes a fifth of the time that compiling does.
+    It has no machine code of its own, see part_compiler.py, nor what Python needs to call that.
     """
     if numba.config.DISABLE_JIT:
         return function
@@ -63,7 +64,8 @@ class _Part:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
-        self.dispatcher = _njit(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+        wrappers = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+        self.dispatcher = _njit(function, pipeline_class=PartCompiler, **wrappers)
         self._numba_type_ = numba.types.Dispatcher(self.dispatcher)  # what compiled code sees
 
     def __call__(self, *args: Any) -> Any:
@@ -83,7 +85,7 @@ def compiled_for_address(
     return compiled
 
 
-def _njit(function: Any, **options: bool) -> Any:
+def _njit(function: Any, **options: Any) -> Any:
     with _our_cache() as cache:
         # "numpy": x / 0 is infinite; to look out for it would keep loops from being vectorised
         compiled = numba.njit(cache=cache, nogil=True, error_model="numpy", **options)(function)

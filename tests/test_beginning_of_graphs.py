@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minicnn import Input, Model, layers, no_grad, regularizers
+from minicnn import Input, Model, Tensor, backend, layers, no_grad, regularizers
 from minicnn.backend import kernels
 from minicnn.layers.structure import leaves
 
@@ -56,6 +56,20 @@ def test_the_beginning_ends_where_there_are_two_results():
     y = layers.Conv2D(4, 3, activation="relu")(y)
     model = Model(x, [y, layers.Flatten()(y)])
     assert_same_in_one_call(model, 2)  # from there on there are two results
+
+
+def test_the_beginning_may_end_though_the_input_is_read_again():
+    x = Input((6, 6, 3))
+    y = layers.Conv2D(4, 3, padding="same")(layers.Conv2D(3, 3, padding="same")(x))
+    model = Model(x, layers.Concatenate()([x, y]))
+    assert_same_in_one_call(model, 2)
+
+
+@pytest.mark.parametrize("shape", [(1, 5, 3), (5, 1, 3), (1, 1, 3)])
+def test_averages_of_images_that_are_a_pixel_wide(shape):
+    x = Input(shape)
+    y = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 1)(x))
+    assert_same_in_one_call(Model(x, layers.Dense(2)(y)), 3)
 
 
 @pytest.mark.parametrize("make", [block, early_block])
@@ -187,6 +201,16 @@ def test_weights_in_any_order_in_memory():
     with no_grad():
         got = model(data).numpy()
     np.testing.assert_allclose(got, model(data).numpy(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("activation", [None, "softmax"])
+def test_results_are_where_the_input_is(activation, monkeypatch):
+    x = Input((4,))
+    model = Model(x, layers.Dense(2, activation=activation)(layers.Dense(3)(x)))
+    data = Tensor(np.ones((2, 4), np.float32))
+    monkeypatch.setattr(backend, "_device", "gpu")  # where new tensors would go
+    with no_grad():
+        assert model(data).device == "cpu"
 
 
 @pytest.mark.parametrize("activation", [None, "softmax"])

@@ -5,7 +5,7 @@ import pytest
 
 from minicnn import Tensor, grad, layers, models, watch
 from minicnn.autograd import Watcher
-from minicnn.layers.fusion import go_together
+from minicnn.layers.fusion import call_end_of_block, go_together
 
 
 class Names(Watcher):
@@ -163,6 +163,16 @@ def test_a_residual_block_ends_in_one_pass(swapped, relu, ops, training):
         stack[0].register_forward_hook(lambda *_: None)  # from now on, they are called one by one
     for one, other in zip(*results, strict=True):
         np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-6, atol=1e-6)
+
+
+def test_the_end_of_a_block_that_is_watched_is_told_of_training():
+    norm, add = stack = [layers.BatchNormalization(momentum=0.5), layers.Add()]
+    x = Tensor(np.random.default_rng(0).normal(size=(3, 6, 5, 4)).astype(np.float32))
+    add.register_forward_hook(lambda *_: None)
+    for training in (False, True):
+        y = call_end_of_block(stack, x, [None, x], training)
+        wanted = norm(x, training=training).numpy() + x.numpy()
+        np.testing.assert_array_equal(y.numpy(), wanted)
 
 
 def test_a_shortcut_of_another_shape_is_stretched_as_ever():

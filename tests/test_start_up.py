@@ -95,6 +95,41 @@ def test_a_division_by_zero_is_infinite_in_kernels():
     assert divide(1.0, 0.0) == float("inf")
 
 
+# --- parts: what has machine code only within kernels
+
+
+@compiling.compiled_part
+def _double(x):
+    return 2 * x
+
+
+@compiling.compiled
+def _quadruple(x):
+    return _double(_double(x))
+
+
+@compiles
+def test_a_part_is_not_made_into_machine_code():
+    assert _quadruple(3.0) == 12.0
+    found = _double.dispatcher.overloads, _quadruple.overloads
+    part, kernel = (next(iter(versions.values())).library for versions in found)
+    assert kernel._compiled and not getattr(part, "_compiled", False)
+
+
+@compiles
+def test_kernels_are_made_from_parts_that_were_kept(tmp_path):
+    product = "matmul.multiply(np.eye(2), np.ones((2, 2)), np.array([-1.0, 2.0]), True)"
+    code = f"import numpy as np; from minicnn.backend import kernels; print(kernels.{product})"
+    first = python(code, MINICNN_HOME=str(tmp_path))
+    kept = set(tmp_path.glob("numba/*/**/*.nbc"))
+    for path in tmp_path.glob("numba/*/**/sweep._sweep-*.nbi"):
+        path.unlink()
+    again = python(code, MINICNN_HOME=str(tmp_path))
+    assert again.stdout == first.stdout == "[[0. 3.]\n [0. 3.]]\n"
+    (kernel,) = set(tmp_path.glob("numba/*/**/*.nbc")) - kept
+    assert kernel.name.startswith("sweep._sweep-")
+
+
 # --- what the user is told
 
 

@@ -46,14 +46,14 @@ class Beginning:
         readers = Counter(number for use in uses for number in use.reads)
         readers.update(wanted)
         linker = Linker(x, {number for number, count in readers.items() if count > 1})
-        live = {0}  # results that somebody has still to read
+        live: set[int] = set()  # results that somebody has still to read; x is at hand anyway
         for count, use in enumerate(uses, start=1):
             if not linker.take(use):
                 break
             readers.subtract(use.reads)
             live = {number for number in (*live, count) if readers[number]}
             if live == {count} and linker.givers[count] == len(linker.links) - 1:
-                # all that goes on from here is one result: the beginning may end
+                # all that goes on from here is one result, and x: the beginning may end
                 self.count, links = count, list(linker.links)
                 self._activation = linker.activation
         shape = linker.shapes[self.count]

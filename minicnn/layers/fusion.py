@@ -87,9 +87,9 @@ def call_end_of_block(
         with announced(*layers):
             return norm.normalize(x, training, "relu" if relu else None, *shortcuts)
     y = norm(x, training=training)
-    y = add([y if other is None else other for other in others], training=training)
+    y = add([y if other is None else other for other in others])
     for layer in relu:
-        y = layer(y, training=training)
+        y = layer(y)
     return y
 
 
