@@ -27,7 +27,6 @@ Versions: NumPy reference, register tiles (simd.py). On a GPU: the kernels named
 import math
 import operator
 
-import numba
 import numpy as np
 
 from . import (
@@ -38,6 +37,7 @@ from . import (
     cuda,
     matmul,
     max_pool2d,
+    precision,
     sigmoid,
     softmax,
 )
@@ -72,6 +72,7 @@ from .sigmoid import sigmoid_in_place, tanh_in_place
 from .simd import array_at, zero_vectors
 from .softmax import softmax_rows
 from .sweep import Job, place_of, sweep_rows, tasks_per_share
+from .threads import thread_count
 
 __all__ = ["Chain", "Line", "Link", "X", "forward"]
 
@@ -95,7 +96,7 @@ class Chain:
 
     def plan(self, x: Array) -> Plan:
         """What is known of the computation for all x of this shape."""
-        key = x.shape, x.dtype, numba.get_num_threads()
+        key = x.shape, x.dtype, thread_count()
         if key not in self._plans:
             if len(self._plans) == MOST_PLANS:
                 self._plans.clear()
@@ -118,8 +119,9 @@ def _linked(x, chain, version):
     last = last_readers([reads_of(k, link) for k, link in enumerate(chain.links)])
     for k, link in enumerate(chain.links):
         shortcut = None if link.shortcut is None else results[link.shortcut]
-        y = _finished(_begun(results[source_of(k, link)], link, version), link, shortcut, version)
-        results[k] = y
+        with precision.rounding_to("float32"):  # as on the CPU
+            y = _begun(results[source_of(k, link)], link, version)
+        results[k] = y = _finished(y, link, shortcut, version)
         for earlier in range(k):
             if last[earlier] == k:
                 results[earlier] = None  # so that its memory can serve again

@@ -23,7 +23,6 @@ Versions: NumPy reference, register tiles (simd.py). On a GPU: the kernels named
 
 import functools
 
-import numba
 import numpy as np
 
 from . import conv2d, max_pool2d, planning, winners
@@ -36,6 +35,7 @@ from .packing import filters_of
 from .registers import lanes
 from .sharing import share, threads
 from .sweep import prepare, scratch_size, sweep_rows, task_cycles
+from .threads import thread_count
 
 ROWS_BYTES = 1 << 18  # of z in one task: a share of the second-level cache
 
@@ -119,7 +119,7 @@ def _forward_cpu(x, weight, bias, arrangement, window, placement):
     y, where = empty(shape, x.dtype), empty(shape, np.int32)
     if not y.size:
         return y, where
-    workers = numba.get_num_threads()
+    workers = thread_count()
     g, job = prepare(filters, bias, False, seen_by_pooling(g, pooling))
     g, job, rows = cut_for_pooling(g, job, pooling, x.dtype, workers)
     memory = scratch(workers, scratch_for(g, job), x.dtype)

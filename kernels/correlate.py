@@ -36,6 +36,7 @@ from .row_tiles import most_channels, row_tiles
 from .runs import add_run, clear_run, copy_run
 from .sharing import share, threads
 from .simd import tile, tiles, zero_vectors
+from .threads import thread_count
 
 TASKS = 32  # into so many dw is cut, or the pixels, if there is enough to do
 THINNEST = 8  # channels in a slice, at least,
@@ -194,7 +195,7 @@ def correlate(x, dy, dw, g):
     if g.N == 0:
         dw.fill(0)
         return
-    dtype, LANES, workers = x.dtype, lanes(x.dtype), numba.get_num_threads()
+    dtype, LANES, workers = x.dtype, lanes(x.dtype), thread_count()
     g, cuts = _plan(flattened(g), dtype, workers)
     parts = empty((cuts.parts, dw.size // g.F * padded(g.F, LANES)), dtype)
     memory = scratch(workers, cuts.in_band + cuts.in_columns, dtype)

@@ -35,8 +35,17 @@ class Kernel:
     operands: tuple[int, ...] = ()
 
     def __call__(self, *args: Any) -> Any:
-        if not any(map(is_gpu_array, args)):
-            return self.cpu(*map(_given, self._rounded(args)))
+        given = []
+        for x in self._rounded(args):
+            if type(x) is np.ndarray:  # as nearly always, and so is this:
+                given.append(x if x.flags.carray else _given(x))
+            elif is_gpu_array(x):
+                return self._on_gpu(args)
+            else:
+                given.append(_given(x))
+        return self.cpu(*given)
+
+    def _on_gpu(self, args: tuple[Any, ...]) -> Any:
         on_gpu = [is_gpu_array(a) for a in args if hasattr(a, "shape")]
         if not all(on_gpu):
             devices = ", ".join("GPU" if gpu else "CPU" for gpu in on_gpu)
@@ -60,7 +69,7 @@ class Kernel:
 
 def is_gpu_array(x: Any) -> bool:
     """Whether x is a CuPy array, or an emulated one. Asks x, so CuPy need not be installed."""
-    return hasattr(x, "__cuda_array_interface__")
+    return type(x) is not np.ndarray and hasattr(x, "__cuda_array_interface__")
 
 
 def _contiguous(x: Any) -> Any:
@@ -71,7 +80,7 @@ def _contiguous(x: Any) -> Any:
 
 
 def _given(x: Any) -> Any:
-    """`x` as Numba wants it: in C order and writeable.
+    """`x` as Numba wants it, which NumPy calls a carray: in C order and writeable.
 
     Numba would compile once more for arrays that are read-only because a graph holds them; the
     kernels promise to leave them alone.

@@ -8,7 +8,6 @@ The last blocks are narrower, so that few lanes stay idle: of the vectors that a
 of two is a block. The very last vector is filled up with zeros.
 """
 
-import numba
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
@@ -18,6 +17,7 @@ from .memory import empty
 from .registers import lanes
 from .runs import clear_run
 from .sharing import share, threads
+from .threads import thread_count
 
 ALONE = 1 << 15  # numbers; one thread has packed fewer of them before a second one has started
 STEPS = 64  # that are packed together, of all blocks: so memory is read row by row
@@ -70,7 +70,7 @@ def pack(filters, width):
     groups, P, Q, K, F = filters.shape
     LANES = lanes(filters.dtype)
     packed = empty((groups * P * Q * K * padded(F, LANES),), filters.dtype)
-    workers = numba.get_num_threads() if packed.size > ALONE else 1
+    workers = thread_count() if packed.size > ALONE else 1
     blocks = block_count(F, width, LANES)
     _pack(threads(), workers, _in_any_order(filters), packed, blocks, width, LANES)
     return packed

@@ -19,7 +19,6 @@ Work:     N*I*J * P*Q * F*C multiplications; the tiles do most of what the machi
 
 import functools
 
-import numba
 import numpy as np
 
 from .compiling import compiled, compiled_part
@@ -31,6 +30,7 @@ from .registers import lanes
 from .runs import add_run, clear_run
 from .sharing import share, threads
 from .simd import MOST_PIXELS, WIDTHS, tile, tiles, zero_vectors
+from .threads import thread_count
 
 BAND_BYTES = 1 << 18  # of the rows of dx in one task: a share of the second-level cache
 
@@ -195,7 +195,7 @@ def spread(dy, filters, dx, g):
     """
     if g.N == 0:
         return
-    dtype, workers = dy.dtype, numba.get_num_threads()
+    dtype, workers = dy.dtype, thread_count()
     if g.groups == 1 and g.e == 1 and g.Q > 1 and g.C < lanes(dtype):
         filters, g = _as_runs(filters, g)
     g, shares = _plan(g, dtype, workers)

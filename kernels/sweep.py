@@ -16,7 +16,6 @@ Work:     N*I*J * P*Q * K*F multiplications; the tiles do most of what the machi
 import functools
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from .compiling import compiled, compiled_part
@@ -38,6 +37,7 @@ from .row_tiles import pixels_in_row, row_tiles
 from .runs import copy_run
 from .sharing import share, threads
 from .simd import MOST_PIXELS, WIDTHS, store_fence, tile, tiles, zero_vectors
+from .threads import thread_count
 from .tile_code import ADD, PASS_CACHES, REPLACE
 
 FEW_PIXELS = 16  # for so few it does not pay to pack the filters,
@@ -290,7 +290,7 @@ def prepare(filters, start, relu, g):
         g: a Geometry; its last fields, from band on, are filled in here.
     """
     dtype = filters.dtype
-    g, cut = plan(g, dtype, numba.get_num_threads())
+    g, cut = plan(g, dtype, thread_count())
     begin = np.zeros(g.groups * g.F + cut.lanes, dtype)  # tiles read whole vectors
     if start is not None:
         begin[: start.size] = start
@@ -329,5 +329,5 @@ def sweep(x, filters, start, relu, y, g):
     if g.N:
         g, job = prepare(filters, start, relu, flattened(g))
         job = job._replace(passes=_passes_caches(y, g.F, job.lanes))
-        memory = scratch(numba.get_num_threads(), scratch_size(g, job), x.dtype)
+        memory = scratch(thread_count(), scratch_size(g, job), x.dtype)
         _sweep(threads(), (x.reshape(-1), y.reshape(-1)), g, job, memory)

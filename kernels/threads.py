@@ -5,12 +5,14 @@ fewer work. OMP_NUM_THREADS, which is how most programs of this kind are told, m
 Numba; so it is followed here, where NUMBA_NUM_THREADS does not say otherwise.
 """
 
+import functools
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numba
+from numba.np.ufunc import parallel
 
 
 def openmp_limit() -> int | None:
@@ -38,6 +40,17 @@ def follow_openmp() -> None:
     limit = None if "NUMBA_NUM_THREADS" in os.environ else openmp_limit()
     if limit is not None and limit < numba.get_num_threads():
         numba.set_num_threads(limit)
+
+
+def thread_count() -> int:
+    """What numba.get_num_threads says, which looks each time whether there are threads at all."""
+    return _counter()()
+
+
+@functools.cache
+def _counter() -> Callable[[], int]:
+    numba.get_num_threads()  # from now on there are
+    return getattr(parallel, "_get_num_threads", numba.get_num_threads)
 
 
 @contextmanager

@@ -21,7 +21,6 @@ Work:     as many multiplications as there are winners, times P*Q*K.
 import functools
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from .compiling import compiled, compiled_part
@@ -31,6 +30,7 @@ from .memory import empty, scratch
 from .registers import lanes
 from .runs import clear_run
 from .sharing import share, threads
+from .threads import thread_count
 
 AT_ONCE = 64  # places in y whose winners are listed, filter by filter, while they are in the cache
 UNIT_BYTES = 1 << 15  # of x, whose winners are listed together: a share of the first-level cache
@@ -195,7 +195,7 @@ def _plan(g, wins, dtype, gives):
 
 def _walk_all(loops, images, winners, filters, g, gives):
     """Plan, make room, and run the `loops`: the arrays are x or dx, dy and where, dw or weight."""
-    (dy, where), dtype, workers = winners, images.dtype, numba.get_num_threads()
+    (dy, where), dtype, workers = winners, images.dtype, thread_count()
     plan, places_of = _plan(g, where.size // (g.N * g.F), dtype, gives)
     turned = empty((g.F * g.P * plan.run,), dtype)
     listed = g.F if gives else -(-g.F // workers)  # filters, by each worker

@@ -11,7 +11,7 @@ import itertools
 import operator
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ContextDecorator, contextmanager
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -30,14 +30,21 @@ _births = itertools.count()
 _watchers: list[Watcher] = []
 
 
-@contextmanager
-def _record(on: bool) -> Iterator[None]:
-    global _recording
-    before, _recording = _recording, on
-    try:
-        yield
-    finally:
-        _recording = before
+class _Record(ContextDecorator):
+    """A block, or a function, in which ops are recorded or not."""
+
+    def __init__(self, on: bool) -> None:
+        self._on = on
+        self._before: list[bool] = []  # a block can be entered again within itself
+
+    def __enter__(self) -> None:
+        global _recording
+        self._before.append(_recording)
+        _recording = self._on
+
+    def __exit__(self, *_: object) -> None:
+        global _recording
+        _recording = self._before.pop()
 
 
 def is_observed() -> bool:
@@ -53,12 +60,12 @@ def no_grad() -> AbstractContextManager[None]:
     ...     print((x * x).requires_grad)
     False
     """
-    return _record(False)
+    return _Record(False)
 
 
 def enable_grad() -> AbstractContextManager[None]:
     """Open a block whose results remember their ops, also inside no_grad()."""
-    return _record(True)
+    return _Record(True)
 
 
 def is_grad_enabled() -> bool:
@@ -490,7 +497,7 @@ def grad(
 
     wanted, found = set(inputs), {}
     growing: dict[Tensor, tuple[Tensor, ...]] = {output: (dy,)}  # one or two, to be added up
-    with _record(create_graph):
+    with _Record(create_graph):
         for tensor in _history(output):
             dys = growing.pop(tensor)  # complete, because all uses of the tensor came before it
             alone = tensor in wanted or _watchers or tensor.hooks

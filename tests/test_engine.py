@@ -175,6 +175,19 @@ def test_without_create_graph_the_gradients_have_no_graph():
     assert x.grad.op is None
 
 
+def test_a_block_can_be_entered_within_itself():
+    x, block = Tensor(1.0, requires_grad=True), no_grad()
+
+    @block
+    def recorded(depth):
+        return recorded(depth - 1) if depth else (x * 2).requires_grad
+
+    with block:
+        assert not recorded(2)
+        assert not (x * 2).requires_grad
+    assert (x * 2).requires_grad
+
+
 def test_what_needs_no_gradient_is_not_recorded():
     y = Tensor(1.0) * Tensor(2.0)
     assert y.op is None

@@ -242,8 +242,10 @@ def test_who_sets_the_number_of_threads_in_the_program_is_named():
     numba.set_num_threads(1)
     try:
         assert threads.who_decides() == "numba.set_num_threads"
+        assert threads.thread_count() == 1
     finally:
         numba.set_num_threads(before)
+    assert threads.thread_count() == before
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "many", "2.5", "2,", "2,x"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -39,7 +39,7 @@ class Beginning:
     def __init__(self, uses: Sequence[Use], x: Tensor, wanted: Sequence[int]) -> None:
         self._made_for = [use.layer for use in uses], x.shape[1:], x.dtype
         self._watched = [_settings_of(use.layer) for use in uses]
-        self._known = self._settings()
+        self._known = list(self._settings())
         self.count = 0  # calls that belong to the beginning
         self._activation: Any = None  # of the last one, if its link does not apply it
         links: list[Any] = []
@@ -74,32 +74,33 @@ class Beginning:
 
     def holds(self, layers: Sequence[Layer], x: Tensor) -> bool:
         """Whether nothing has changed: layers, their weights and settings, the shape of x."""
-        if self._made_for != (layers, x.shape[1:], x.dtype):
+        data = x.data
+        if self._made_for != (layers, data.shape[1:], data.dtype):
             return False
         try:
             return all(map(operator.is_, self._settings(), self._known))
         except AttributeError:  # what was a weight is None
             return False
 
-    def _settings(self) -> list[Any]:
-        """Objects of which one is another as soon as a layer has changed."""
-        return list(chain.from_iterable(settings() for settings in self._watched))
+    def _settings(self) -> Iterator[Any]:
+        """Objects of which one is another as soon as a layer has changed; this runs in C."""
+        return chain.from_iterable(map(_read, self._watched))
 
     def __bool__(self) -> bool:
         return self._chain is not None
 
     def __call__(self, x: Tensor) -> Tensor:
         """What comes out of the last call of the beginning."""
-        with kernels.precision.rounding_to("float32"):
-            y = kernels.chain.forward(x.data, self._chain)
+        y, device = kernels.chain.forward(x.data, self._chain), x.device
         if self._softmax:
-            scores, probabilities = (Tensor(part, device=x.device) for part in y)
-            probabilities.logits = scores
+            probabilities = Tensor(y[1], device=device)
+            probabilities.logits = Tensor(y[0], device=device)
             return probabilities
-        y = y.reshape(len(x.data), *self._shape)
-        result = Tensor(y, device=x.device)
+        result = Tensor(y.reshape(len(y), *self._shape), device=device)
         return result if self._activation is None else self._activation(result)
 
+
+_read = operator.methodcaller("__call__")
 
 _SETTINGS: dict[type[Layer], list[str]] = {
     AffineLayer: ["kernel", "bias", "activation"],
@@ -110,7 +111,7 @@ _SETTINGS: dict[type[Layer], list[str]] = {
 
 
 def _settings_of(layer: Layer) -> Callable[[], tuple[Any, ...]]:
-    """A function that reads everything in a layer that a link depends on; this runs in C."""
+    """A function that reads everything in a layer that a link depends on."""
     kind = next((kind for kind in _SETTINGS if isinstance(layer, kind)), None)
     names = ["hooks", "activity_regularizer", *([] if kind is None else _SETTINGS[kind])]
     read = [

@@ -24,6 +24,8 @@ from minicnn.layers.structure import leaves
 from minicnn.suggest import did_you_mean
 from minicnn.variable import Variable
 
+_ARRAYS = (Tensor, np.ndarray)  # what nearly every call is given
+
 
 class Layer(Hookable):
     """A step of a network: it owns weights and computes an output from an input.
@@ -137,7 +139,7 @@ class Layer(Hookable):
             ValueError: x does not have the shape that the layer was built for.
             TypeError: x is no tensor or array of numbers.
         """
-        if others or keywords or not isinstance(x, Tensor | np.ndarray):
+        if others or keywords or not isinstance(x, _ARRAYS):
             return calling.call_generally(self, (x, *others), keywords, training)
         x = self.as_input(x)
         self.ensure_built(x.shape)
@@ -458,7 +460,7 @@ class Layer(Hookable):
         return get_device() if weight is None else weight.device
 
     def _any_weight(self) -> Variable | None:
-        for weight in self.own_weights:
+        for weight in self._learned or self._kept:
             return weight
         found = (part._any_weight() for part in parts_of(self))
         return next((weight for weight in found if weight is not None), None)

@@ -120,9 +120,11 @@ class Model(Inspectable):
 
     def _any_weight(self) -> Variable | None:
         """Every call with an array asks for it, so the layers are asked first."""
-        found = (layer._any_weight() for layer in self._layers or [])
-        known = next((weight for weight in found if weight is not None), None)
-        return super()._any_weight() if known is None else known
+        for layer in self._layers or ():
+            weight = layer._any_weight()
+            if weight is not None:
+                return weight
+        return super()._any_weight()
 
     @property
     def title(self) -> str:
