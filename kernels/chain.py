@@ -6,7 +6,8 @@
     x = max_pool2d.forward(x)                      or
     x = average_pool2d.forward(x)                  link by link; and behind it, where it is wanted,
 
-    x = batch_norm.normalize(x, line, relu, shortcut);  x = sigmoid(x)  or  tanh(x)
+    x = batch_norm.normalize(x, line, relu, shortcut);  x = min(x, ceiling)
+    x = sigmoid(x)  or  tanh(x)
 
     and at the end of all softmax.forward(x)
 
@@ -19,8 +20,8 @@ The weights are passed by their addresses, because Numba would compile the loop 
 for each number of them.
 
 Work:     that of the links.
-Threads:  all work on one link, then all on the next; in each as sweep.py and conv_pool.py say, and
-          a pooling alone is shared by rows of windows.
+Threads:  all work on one link, then all on the next; in each as sweep.py, conv_pool.py and
+          depthwise.py say, and a pooling alone is shared by rows of windows.
 Versions: NumPy reference, register tiles (simd.py). On a GPU: the kernels named, link by link.
 """
 
@@ -45,6 +46,7 @@ from .average_pool2d import average_row
 from .batch_norm import normalize_in_place
 from .chain_plan import (
     AVERAGES,
+    CHANNEL_SUMS,
     COPIES,
     CURVES,
     POOLS,
@@ -61,6 +63,7 @@ from .chain_plan import (
 )
 from .compiling import compiled, compiled_part
 from .conv_pool import pooled_tasks
+from .depthwise import fill_row
 from .geometry import share_of
 from .kernel import Array, Kernel, is_gpu_array
 from .max_pool2d import pool_row
@@ -151,6 +154,8 @@ def _finished(y, link, shortcut, version):
     if finishes(link):
         relu = link.activation == "relu"
         y = version(batch_norm.normalize)(y, *_coefficients(link.line, y), relu, shortcut)
+        if link.ceiling < math.inf:
+            y = (cuda.module(y) if is_gpu_array(y) else np).minimum(y, y.dtype.type(link.ceiling))
     return version(getattr(sigmoid, link.activation))(y) if link.activation in CURVES else y
 
 
@@ -171,14 +176,14 @@ def _forward_reference(x, chain):
 
 
 @compiled
-def _run(threads, stages, addresses, x, y, memory, zeros, layout):
+def _run(threads, stages, rows, addresses, x, y, memory, zeros, layout):
     workers, end, scores, K = layout
     arena, scratch = memory[:end], memory[end:].reshape(workers, -1)
     arrays = (x, arena, y)
     share(threads, workers, _fetch_weights, (0, stages, addresses, arrays[1]))
     for k in range(stages.size):
         takers = 1 if stages[k].alone else workers  # to wake the others would take longer
-        share(threads, takers, _take_share, (k, stages, addresses, arrays, zeros, scratch))
+        share(threads, takers, _take_share, (k, stages, rows, addresses, arrays, zeros, scratch))
         if stages[k].curve != 0:
             takers = 1 if stages[k].y_size <= FEW_CURVES else workers
             share(threads, takers, _take_numbers, (stages[k].curve, _result(k, stages, arrays)))
@@ -261,7 +266,7 @@ def _line(g, arena):
 
 
 @compiled_part
-def _take_share(worker, workers, k, stages, addresses, arrays, zeros, scratch):
+def _take_share(worker, workers, k, stages, all_rows, addresses, arrays, zeros, scratch):
     """A worker's share of one link; before that, of fetching the weights of the next."""
     arena, g = arrays[1], stages[k]
     if k + 1 < stages.size:
@@ -269,7 +274,8 @@ def _take_share(worker, workers, k, stages, addresses, arrays, zeros, scratch):
     x, y = _result(g.source, stages, arrays), _result(k, stages, arrays)
     floor = x.dtype.type(0 if g.relu else -np.inf)
     shortcut = _result(g.shortcut, stages, arrays) if g.adds else arena[:0]
-    finish = (_line(g, arena), shortcut, floor if g.relu else x.dtype.type(np.nan))
+    low = floor if g.relu else x.dtype.type(np.nan)
+    finish = (_line(g, arena), shortcut, low, x.dtype.type(g.ceiling))
     if g.kind == COPIES:
         _copy_share(worker, workers, x, y, g, finish)
         return
@@ -284,6 +290,10 @@ def _take_share(worker, workers, k, stages, addresses, arrays, zeros, scratch):
     start = arena[g.start : g.start + padded(g.F, g.lanes)]
     if not g.pads:
         start = array_at(addresses[k, 1], g.F, arena)
+    if g.kind == CHANNEL_SUMS:
+        rows = all_rows[g.rows : g.rows + g.I]
+        _channel_tasks(worker, workers, (x, filters, y, start), rows, g, finish)
+        return
     if g.finishes:  # only then relu is due
         floor = x.dtype.type(-np.inf)
     cut = (g.copies != 0, g.asks != 0, g.shares, g.blocks, g.lanes, g.spill)
@@ -310,17 +320,38 @@ def _finished_tasks(worker, workers, arrays, g, job, finish, memory):
 
 
 @compiled_part
+def _channel_tasks(worker, workers, arrays, rows, g, finish):
+    """A worker's share of a depthwise convolution; each task is finished as above."""
+    cuts = (g.N, g.shares, g.lanes, g.H * g.W * g.C)
+    numbers = (g.J, g.d * g.W * g.C, g.Q * g.C, -g.left, g.W, g.C)
+    relu = np.int64(g.relu and not g.finishes)
+    for task in share_of(worker, workers, g.shares * g.N * g.I):
+        at, own = fill_row(task, g.tiles, arrays, rows, cuts, numbers, relu)
+        if g.finishes:
+            _finish_pixels(arrays[2], at, g.J, own, g.C, finish)
+
+
+@compiled_part
 def _finish_pixels(y, at, pixels, own, channels, finish):
     """Finish some pixels of y, which begin at `at`; of each, the channels from, to."""
-    (begin, end), ((mean, scale, shift), shortcut, low) = own, finish
+    (begin, end), ((mean, scale, shift), shortcut, low, ceiling) = own, finish
     if end - begin == channels:
         line = (mean, scale, shift)
-        normalize_in_place(y, at, at + pixels * channels, line, shortcut, low)
+        _finish_run(y, at, at + pixels * channels, line, shortcut, low, ceiling)
         return
     line = (mean[begin:end], scale[begin:end], shift[begin:end])
     for pixel in range(pixels):
         here = at + pixel * channels
-        normalize_in_place(y, here + begin, here + end, line, shortcut, low)
+        _finish_run(y, here + begin, here + end, line, shortcut, low, ceiling)
+
+
+@compiled_part
+def _finish_run(y, begin, end, line, shortcut, low, ceiling):
+    """Finish numbers of y that stand one behind the other."""
+    normalize_in_place(y, begin, end, line, shortcut, low)
+    if ceiling < np.inf:
+        for k in range(np.uint64(begin), np.uint64(end)):
+            y[k] = ceiling if y[k] > ceiling else y[k]  # NaN stays
 
 
 @compiled_part
@@ -357,7 +388,7 @@ def _forward_cpu(x, chain):
     else:
         memory = empty((plan.memory,), x.dtype)
     arrays = (x.reshape(-1), y, memory, zero_vectors(x.dtype))
-    _run(threads(), plan.stages, chain.addresses, *arrays, plan.layout)
+    _run(threads(), plan.stages, plan.rows, chain.addresses, *arrays, plan.layout)
     return y.reshape(plan.y_shape)
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
-from . import conv2d, matmul
+from . import conv2d, depthwise, matmul
 from .batch_norm import wide_row
 from .conv_pool import cut_for_pooling, scratch_for, seen_by_pooling
 from .geometry import Geometry
@@ -30,7 +30,8 @@ X = -1  # stands for what goes into the chain, where otherwise the number of a l
 LITTLE_WORK = 1 << 18  # multiplications, that one thread does,
 LITTLE_TO_READ = 1 << 14  # as it reads so few numbers to pool or copy them
 NUMBERS_APART = 16  # in the arena: a cache line of float32
-SUMS, SUMS_AND_POOLS, POOLS, AVERAGES, COPIES = range(5)  # what a link does first: its `kind`
+# what a link does first: its `kind`
+SUMS, SUMS_AND_POOLS, CHANNEL_SUMS, POOLS, AVERAGES, COPIES = range(6)
 CURVES = {"sigmoid": 1, "tanh": 2}  # what `curve` says
 WINDOW = ("pool_P", "pool_Q", "pool_s", "pool_t", "pool_top", "pool_left", "pool_I", "pool_J")
 
@@ -54,9 +55,10 @@ STAGE = np.dtype(
             *("line", "line_size"),  # as is the line, three times so many numbers
             "channels",  # of the result,
             *("y", "y_size"),  # which is also in the arena
+            "rows",  # where those of a depthwise convolution begin, see Plan
         )
     ]
-    + [("epsilon", np.float64)]
+    + [(name, np.float64) for name in ("epsilon", "ceiling")]
 )
 
 
@@ -82,18 +84,20 @@ class Link(NamedTuple):
     weight: Array | None  # (P, Q, C, F) of a convolution, (K, F) of a matrix product, or neither
     bias: Array | None = None
     activation: str = "linear"  # or "relu", "sigmoid", "tanh"; the last thing that is done
-    arrangement: Any = EVERY_PIXEL  # as for conv2d, with groups = 1
+    arrangement: Any = EVERY_PIXEL  # as for conv2d, with groups = 1, or C = F, see depthwise.py
     pooling: Any = None  # window, strides and padding, as for max_pool2d; behind relu, or alone
     averages: bool = False  # whether the pooling is that of average_pool2d, and alone
     line: Line | None = None  # what comes next, but not behind a pooling; the same is true of
     shortcut: int | None = None  # the number of a link whose result is added, or X
     source: int | None = None  # the number of the link it reads, or X; None: the one before
+    ceiling: float = math.inf  # of relu: what is above becomes it
 
 
 class Plan(NamedTuple):
     """What is known of a chain before it is run."""
 
     stages: Array  # of STAGE
+    rows: Array  # those that depthwise.Rows has, of all links
     layout: Any  # workers, numbers in the arena, scores, K: classes
     memory: int  # numbers of the arena, and of the scratch memory of all workers
     y_shape: tuple[int, ...]
@@ -106,8 +110,12 @@ def plan_links(
     """Plan the links for an x, and for so many workers; softmax: whether it follows."""
     stages, arena = np.zeros(len(links), STAGE), _Arena()
     shapes, most = {X: x_shape}, 0
+    rows = [np.zeros((0, 3), np.int64)]
     for k, (stage, link) in enumerate(zip(stages, links, strict=True)):
         fields, shapes[k], scratch = _stage(link, shapes[source_of(k, link)], dtype, workers)
+        if "rows" in fields:
+            rows.append(fields["rows"])
+            fields["rows"] = sum(map(len, rows[:-1]))
         fields |= {"source": source_of(k, link), "y_size": math.prod(shapes[k])}
         fields |= _finish(link, shapes[k][-1])
         fields["start"] = arena.take(padded(fields.get("F", 0), fields.get("lanes", 1)))
@@ -123,13 +131,14 @@ def plan_links(
     if numba.config.DISABLE_JIT:  # in Python, only these have their fields as attributes
         stages = stages.view(np.recarray)
     memory = arena.size + workers * padded(most, NUMBERS_APART)
-    return Plan(stages, layout, memory, y_shape, math.prod(y_shape))
+    return Plan(stages, np.concatenate(rows), layout, memory, y_shape, math.prod(y_shape))
 
 
 def finishes(link: Link) -> bool:
     """Whether a link ends with what batch_norm.normalize does."""
     copies = link.weight is None and link.pooling is None
-    return copies or link.line is not None or link.shortcut is not None
+    more = link.line is not None or link.shortcut is not None or link.ceiling < math.inf
+    return copies or more
 
 
 def source_of(k: int, link: Link) -> int:
@@ -197,6 +206,7 @@ def _finish(link: Link, channels: int) -> dict[str, Any]:
         "shortcut": X if link.shortcut is None else link.shortcut,
         "line_size": wide_row(channels) if finishes(link) else 0,
         "epsilon": 0.0 if link.line is None else link.line.epsilon,
+        "ceiling": link.ceiling,
         "relu": link.activation == "relu",
         "curve": CURVES.get(link.activation, 0),
     }
@@ -204,6 +214,8 @@ def _finish(link: Link, channels: int) -> dict[str, Any]:
 
 def _stage(link, shape, dtype, workers):
     """The other fields of a link that reads a result of this shape; its shape; its scratch."""
+    if link.weight is not None and link.arrangement[3] > 1:
+        return (*_depthwise_stage(link, shape, dtype), 0)
     if link.weight is not None:
         return _weighted_stage(link, shape, dtype, workers)
     if link.pooling is not None:
@@ -235,6 +247,16 @@ def _weighted_stage(link, shape, dtype, workers):
         scratch = scratch_for(g, cut)
     fields |= {"filters_size": g.P * g.Q * g.K * padded(g.F, cut.lanes)}
     return g._asdict() | cut._asdict() | fields, shape, scratch
+
+
+def _depthwise_stage(link, shape, dtype):
+    g, y_shape = conv2d.geometry(shape, link.weight.shape, link.arrangement)
+    *arrangement, _ = link.arrangement
+    plan = depthwise.plan_forward(dtype, shape, y_shape, (g.P, g.Q), tuple(arrangement))
+    (_, shares, at_once, _), size = plan.cuts, g.P * g.Q * g.C
+    fields = {"kind": CHANNEL_SUMS, "rows": plan.rows, "shares": shares, "lanes": at_once}
+    fields |= {"F": g.C, "tiles": plan.tile, "filters_size": size, "pads": link.bias is None}
+    return g._asdict() | fields | {"alone": g.N * g.I * g.J * size <= LITTLE_WORK}, y_shape
 
 
 def _pooling_stage(link, shape):

@@ -75,11 +75,15 @@ def _add_pixels(tile, arrays, places, g):
         dw[at_dw + (p * tile.Q + q) * g.C + channels] = total
 
 
+_described: list[Tile] = []  # where there is no machine code
+
+
 @functools.cache
 def tile_for(dtype, tile):
-    """What call_tile wants to know of a Tile: the address of its machine code."""
+    """What call_tile wants to know of a Tile: a number, the address of its machine code."""
     if numba.config.DISABLE_JIT:
-        return tile
+        _described.append(tile)
+        return len(_described) - 1
     number = types.float32 if dtype == np.float32 else types.float64
     arrays, numbers = (3, Pixels) if tile.rows else (4, Cells)
     pointers = types.UniTuple(types.CPointer(number), arrays)
@@ -107,7 +111,8 @@ def _tile(typing, tile, pointers, numbers):
     return types.void(tile, pointers, numbers), codegen
 
 
-def _call_in_python(tile, arrays, places, numbers):
+def _call_in_python(number, arrays, places, numbers):
+    tile = _described[number]
     if tile.rows:
         _add_pixels(tile, arrays, places, Pixels(*numbers))
     else:

@@ -27,7 +27,7 @@ from numba import prange
 from . import cuda
 from .channel_code import Tile
 from .channel_tiles import call_tile, tile_for
-from .compiling import compiled_parallel
+from .compiling import compiled_parallel, compiled_part
 from .kernel import Array
 from .memory import empty
 from .registers import REGISTERS, lanes
@@ -39,7 +39,7 @@ PART = 20  # and numbers that each reads for one that it writes, at least
 
 
 class Rows(NamedTuple):
-    """What _fill_rows is told beside its arrays."""
+    """What fill_row is told beside its arrays."""
 
     tile: int  # as tile_for says
     rows: Array  # for each of y: rows of the window in the image; where in x and w they begin
@@ -58,20 +58,27 @@ class Parts(NamedTuple):
 
 @compiled_parallel
 def _fill_rows(tile, arrays, rows, cuts, numbers, relu):
+    for task in prange(cuts[1] * cuts[0] * rows.shape[0]):
+        fill_row(task, tile, arrays, rows, cuts, numbers, relu)
+
+
+@compiled_part
+def fill_row(task, tile, arrays, rows, cuts, numbers, relu):
+    """Fill some channels of a row of y; returns where it begins, and the channels from, to."""
     N, shares, at_once, x_image = cuts
     J, x_row, w_row, column, W, C = numbers
     I = rows.shape[0]
-    for task in prange(shares * N * I):
-        share, n, i = task // (N * I), task // I % N, task % I
-        c = share * (C // at_once) // shares * at_once
-        end = (share + 1) * (C // at_once) // shares * at_once if share + 1 < shares else C
-        A, at_x, at_w = rows[i]
-        call_tile(
-            tile,
-            arrays,
-            (n * x_image + at_x + column * C + c, at_w + c, (n * I + i) * J * C + c, c),
-            (A, J, x_row, w_row, column, W, C, end - c, relu),
-        )
+    share, n, i = task // (N * I), task // I % N, task % I
+    c = share * (C // at_once) // shares * at_once
+    end = (share + 1) * (C // at_once) // shares * at_once if share + 1 < shares else C
+    (A, at_x, at_w), at_y = rows[i], (n * I + i) * J * C
+    call_tile(
+        tile,
+        arrays,
+        (n * x_image + at_x + column * C + c, at_w + c, at_y + c, c),
+        (A, J, x_row, w_row, column, W, C, end - c, relu),
+    )
+    return at_y, (c, end)
 
 
 @compiled_parallel
@@ -100,7 +107,8 @@ def _fill_parts(tile, arrays, cuts, window, numbers):
 
 
 @functools.lru_cache(maxsize=256)
-def _plan_forward(dtype, x_shape, y_shape, window, arrangement):
+def plan_forward(dtype, x_shape, y_shape, window, arrangement):
+    """Rows for an x of as many channels as y."""
     _, H, W, C = x_shape
     _, I, J, _ = y_shape
     (P, Q), ((s, t), ((top, _), (left, _)), (d, e)) = window, arrangement
@@ -207,7 +215,7 @@ def forward(x, weight, bias, relu, y, arrangement):
     """
     P, Q, _, F = weight.shape
     x = _repeated(x, F)
-    _run(_plan_forward(x.dtype, x.shape, y.shape, (P, Q), arrangement), x, weight, bias, relu, y)
+    _run(plan_forward(x.dtype, x.shape, y.shape, (P, Q), arrangement), x, weight, bias, relu, y)
 
 
 def input_grad(dy, weight, dx, arrangement):

@@ -87,7 +87,7 @@ def test_all_layers_of_a_plain_network_belong_to_the_beginning(activation):
         lambda: layers.Conv2D(4, 3, activation="elu"),
         lambda: layers.Conv2D(4, 3, activity_regularizer="l2"),
         lambda: layers.Conv2D(6, 3, groups=2),
-        lambda: layers.DepthwiseConv2D(3),
+        lambda: layers.DepthwiseConv2D(3, depth_multiplier=2),
         lambda: layers.BatchNormalization(),
         lambda: layers.GlobalAveragePooling2D(keepdims=True),
         lambda: layers.ZeroPadding2D(1),

@@ -451,6 +451,43 @@ def residual_links(dtype):
     ]
 
 
+def channel_links(dtype):
+    """Depthwise convolutions: with steps, gaps, a bias, relu and not, finished and not."""
+
+    def weight(seed, *shape):
+        return normal(seed, *shape).astype(dtype)
+
+    def places(C, strides=(1, 1), padding=((1, 1), (1, 1)), dilation=(1, 1)):
+        return strides, padding, dilation, C
+
+    Link, Line = kernels.chain.Link, kernels.chain.Line
+    line = Line(weight(1, 40), weight(2, 40) ** 2, None, weight(3, 40), 0.5)
+    last = places(40, (2, 1), ((1, 0), (0, 1)))
+    return [
+        Link(weight(4, 3, 3, 1, 5), weight(5, 5), "relu", arrangement=places(5)),
+        Link(weight(6, 1, 1, 5, 40)),
+        Link(weight(7, 3, 2, 1, 40), None, "relu", places(40), line=line, ceiling=0.75),
+        Link(
+            weight(8, 3, 3, 1, 40),
+            None,
+            arrangement=places(40, padding=((2, 2), (2, 2)), dilation=(2, 2)),
+            shortcut=2,
+        ),
+        Link(weight(9, 2, 3, 1, 40), weight(10, 40), "tanh", arrangement=last),
+        Link(None, activation="relu", ceiling=0.5),
+        Link(None, pooling=((5, 8), (1, 1), ((0, 0), (0, 0))), averages=True),
+        Link(weight(11, 40, 3)),
+    ]
+
+
+def test_what_is_no_number_stays_so_below_a_ceiling():
+    chain = kernels.chain.Chain([kernels.chain.Link(None, activation="relu", ceiling=6.0)] * 2)
+    x = np.array([[np.nan, np.inf, 7, 6, 2, -0.5, -np.inf]])
+    expected = [[np.nan, 6, 6, 6, 2, 0, 0]]
+    for version in (kernels.chain.forward, kernels.chain.forward.reference):
+        np.testing.assert_array_equal(version(x, chain), expected)
+
+
 def test_a_chain_keeps_no_more_plans_than_it_should():
     chain = kernels.chain.Chain([kernels.chain.Link(np.eye(2))] * 2)
     for count in range(1, 100):
@@ -462,7 +499,7 @@ def test_a_chain_keeps_no_more_plans_than_it_should():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("count", [1, 3, 300], ids=["one", "three", "many"])
 @pytest.mark.parametrize("softmax", [False, True])
-@pytest.mark.parametrize("links", [links, residual_links])
+@pytest.mark.parametrize("links", [links, residual_links, channel_links])
 def test_a_chain_agrees_with_the_reference(links, softmax, count, dtype):
     x = normal(1, count, 9, 8, 5).astype(dtype)
     chain = kernels.chain.Chain(links(dtype), softmax)

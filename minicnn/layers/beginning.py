@@ -19,6 +19,7 @@ from minicnn.backend import kernels
 from minicnn.layers.activation import ReLU
 from minicnn.layers.affine import AffineLayer
 from minicnn.layers.core import Activation
+from minicnn.layers.depthwise import DepthwiseConv2D, SeparableConv2D
 from minicnn.layers.layer import Layer
 from minicnn.layers.linking import Linker, Use, in_a_row
 from minicnn.layers.normalization import BatchNormalization
@@ -104,6 +105,8 @@ _read = operator.methodcaller("__call__")
 
 _SETTINGS: dict[type[Layer], list[str]] = {
     AffineLayer: ["kernel", "bias", "activation"],
+    DepthwiseConv2D: ["kernel", "bias", "activation"],
+    SeparableConv2D: ["depthwise_kernel", "pointwise_kernel", "bias", "activation"],
     BatchNormalization: ["moving_mean", "moving_variance", "gamma", "beta", "epsilon"],
     Activation: ["activation"],
     ReLU: ["max_value", "negative_slope", "threshold"],

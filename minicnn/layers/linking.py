@@ -1,22 +1,25 @@
 """Which calls of layers a chain can do in one call, and by which links; see kernels/chain.py.
 
 A link does what a convolution or Dense does, or a pooling; and at once what follows it and is read
-by nobody else: batch normalization, a shortcut that is added, and an activation that is relu,
-sigmoid or tanh. Dropout and Flatten have nothing to compute in inference.
+by nobody else: batch normalization, a shortcut that is added, and an activation that is relu, with
+or without a largest value, sigmoid or tanh. Dropout and Flatten have nothing to compute in
+inference.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from minicnn import activations, ops
 from minicnn.autograd import Tensor
 from minicnn.backend import kernels
+from minicnn.layers.activation import ReLU
 from minicnn.layers.affine import AffineLayer
 from minicnn.layers.convolution import Conv2D
-from minicnn.layers.core import Dense
-from minicnn.layers.fusion import is_relu
+from minicnn.layers.core import Activation, Dense
+from minicnn.layers.depthwise import DepthwiseConv2D, DepthwiseLayer, SeparableConv2D
 from minicnn.layers.layer import Layer
 from minicnn.layers.merging import Add
 from minicnn.layers.normalization import BatchNormalization
@@ -99,8 +102,9 @@ class Linker:
         """The link that does this layer; None: there is none."""
         if type(layer) in (Dropout, Flatten):
             return given
-        if is_relu(layer):
-            return self._activate(given)
+        rectifier = _rectifier(layer)
+        if rectifier is not None:
+            return self._rectify(rectifier, given)
         if type(layer) is BatchNormalization:
             return self._normalize(layer, given)
         if type(layer) is GlobalAveragePooling2D:
@@ -109,8 +113,11 @@ class Linker:
         if type(layer) in (AveragePooling2D, MaxPooling2D) and len(shape) == 4:
             assert isinstance(layer, Pooling2D)
             return self._pool(layer, shape, given)
-        if isinstance(layer, AffineLayer) and layer.operands == "float32":
-            return self._weigh(layer, shape, given)
+        if layer.operands == "float32":
+            if isinstance(layer, AffineLayer):
+                return self._weigh(layer, shape, given)
+            if isinstance(layer, DepthwiseLayer):
+                return self._weigh_channels(layer, shape, given)
         return None
 
     def _new(self, source: int, **settings: Any) -> int:
@@ -128,10 +135,10 @@ class Linker:
             return False
         return self.links[link].pooling is None and self.links[link].activation == "linear"
 
-    def _activate(self, given: int) -> int:
+    def _rectify(self, rectifier: dict[str, Any], given: int) -> int:
         if self._is_open(given):
-            return self._more(given, activation="relu")
-        return self._new(given, weight=None, activation="relu")
+            return self._more(given, **rectifier)
+        return self._new(given, weight=None, **rectifier)
 
     def _normalize(self, layer: BatchNormalization, given: int) -> int | None:
         moving = (layer.moving_mean.data, layer.moving_variance.data)
@@ -170,10 +177,38 @@ class Linker:
             return None
         if not _in_order((weight, bias)):
             return None
-        name = name_of(layer.activation)
+        return self._new(given, **settings, **self._activated(layer.activation))
+
+    def _weigh_channels(self, layer: DepthwiseLayer, shape: Shape, given: int) -> int | None:
+        """One link, or two: SeparableConv2D mixes the channels, too."""
+        last: dict[str, Any] = {}
+        if type(layer) is DepthwiseConv2D:
+            filters = layer.kernel.data
+        elif type(layer) is SeparableConv2D:
+            filters, last = layer.depthwise_kernel.data, {"weight": layer.pointwise_kernel.data}
+        else:
+            return None
+        bias = _array(layer.bias)
+        *window, C, multiplier = filters.shape
+        if C == 1 or multiplier != 1 or not _in_order((filters, bias, *last.values())):
+            return None
+        arrangement = (*_placed(layer.window, shape), layer.dilation_rate, C)
+        settings: dict[str, Any] = {
+            "weight": filters.reshape(*window, 1, C),
+            "arrangement": arrangement,
+        }
+        if last:
+            given, settings = self._new(given, **settings), last
+        return self._new(given, **settings, bias=bias, **self._activated(layer.activation))
+
+    def _activated(self, activation: Any) -> dict[str, Any]:
+        """The settings of a link that applies an activation, if one can; else it is left over."""
+        if activation is activations.relu6:
+            return {"activation": "relu", "ceiling": 6.0}
+        name = next((name for known, name in _NAMES if activation is known), None)
         if name is None:
-            self.activation = layer.activation
-        return self._new(given, activation=name or "linear", **settings)
+            self.activation = activation
+        return {"activation": name or "linear"}
 
 
 _NAMES = [
@@ -184,9 +219,17 @@ _NAMES = [
 ]
 
 
-def name_of(activation: Any) -> str | None:
-    """The name of an activation that a link applies; None: it does not."""
-    return next((name for known, name in _NAMES if activation is known), None)
+def _rectifier(layer: Layer) -> dict[str, Any] | None:
+    """The settings of a link that does what this layer does, which is some relu; or None."""
+    ceiling = None
+    if type(layer) is Activation:
+        if layer.activation is activations.relu:
+            ceiling = math.inf
+        elif layer.activation is activations.relu6:
+            ceiling = 6.0
+    elif type(layer) is ReLU and (layer.negative_slope, layer.threshold) == (0, 0):
+        ceiling = math.inf if layer.max_value is None else layer.max_value
+    return None if ceiling is None else {"activation": "relu", "ceiling": ceiling}
 
 
 def _array(weight: Variable | None) -> Any:
@@ -200,8 +243,10 @@ def _in_order(arrays: Sequence[Any]) -> bool:
 
 def _is_convolution_with_relu(link: Any) -> bool:
     """Only relu keeps the order of numbers, and so may wait until after a pooling."""
+    if link.weight is None or link.weight.ndim != 4 or link.arrangement[3] != 1:
+        return False
     plain = link.pooling is None and link.line is None and link.shortcut is None
-    return plain and link.activation == "relu" and link.weight is not None and link.weight.ndim == 4
+    return plain and link.activation == "relu" and link.ceiling == math.inf
 
 
 def _placed(window: Window, shape: Shape) -> Any:
