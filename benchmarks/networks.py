@@ -23,6 +23,13 @@ class Conv(NamedTuple):
     activation: str | None = None
 
 
+class Depthwise(NamedTuple):
+    """A convolution of each channel with a filter of its own; "same" zeros, no bias."""
+
+    size: int = 3
+    stride: int = 1
+
+
 class Norm(NamedTuple):
     """Batch normalization with Keras' settings."""
 
@@ -116,10 +123,25 @@ def _plain_conv(filters, stride=1, size=3):
     return Conv(filters, size, stride, "same", bias=False)
 
 
+def _mobilenet():
+    """MobileNet, Howard et al. 2017, arXiv:1704.04861, table 1.
+
+    But the first two of its five strides are 1: images of CIFAR-10 have 32 x 32 pixels, not 224.
+    """
+    layers = [_plain_conv(32), Norm(), Activate("relu")]
+    widths = [64, 128, 128, 256, 256, *[512] * 6, 1024, 1024]
+    for before, filters in zip([32, *widths], widths, strict=False):
+        stride = 2 if filters > before >= 128 else 1
+        layers += [Depthwise(3, stride), Norm(), Activate("relu")]
+        layers += [_plain_conv(filters, size=1), Norm(), Activate("relu")]
+    return (*layers, GlobalAverage(), Dense(CLASSES, "softmax"))
+
+
 NETWORKS = {
     "tutorial": Network("the tutorial CNN", (32, 32, 3), _tutorial()),
     "lenet": Network("LeNet-5", (32, 32, 1), _lenet()),
     "resnet20": Network("ResNet-20", (32, 32, 3), _resnet20(), momentum=0.9),
+    "mobilenet": Network("MobileNet", (32, 32, 3), _mobilenet(), momentum=0.9),
 }
 
 
@@ -151,6 +173,8 @@ def _shape_after(layer, shape):
         case Conv(filters=F, size=P, stride=s, padding=padding):
             H, W, _ = shape if padding == "same" else (shape[0] - P + 1, shape[1] - P + 1, 0)
             return (-(-H // s), -(-W // s), F)
+        case Depthwise(stride=s):
+            return (-(-shape[0] // s), -(-shape[1] // s), shape[2])
         case Pool(size=size):
             return (shape[0] // size, shape[1] // size, shape[2])
         case GlobalAverage():
@@ -177,6 +201,8 @@ def _flops(step):
     match step.layer:
         case Conv(size=P):
             return 2 * P * P * step.before[-1] * int(np.prod(step.after))
+        case Depthwise(size=P):
+            return 2 * P * P * int(np.prod(step.after))
         case Dense():
             return 2 * step.before[-1] * step.after[-1]
     return 0
@@ -196,6 +222,8 @@ def _weights(step, rng):
         case Conv(filters=F, size=P, bias=bias):
             kernel = _glorot(rng, (P, P, step.before[-1], F))
             return [kernel, np.zeros(F, np.float32)] if bias else [kernel]
+        case Depthwise(size=P):
+            return [_glorot(rng, (P, P, step.before[-1], 1))]
         case Dense(units=units):
             return [_glorot(rng, (step.before[-1], units)), np.zeros(units, np.float32)]
         case Norm():

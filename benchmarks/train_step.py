@@ -10,9 +10,12 @@ five lines in PyTorch, whose images are tensors already.
 from harness import Case, Comparison, options
 from networks import NETWORKS, training_flops
 
-USUAL = [("tutorial", 64), ("tutorial", 256), ("lenet", 64), ("resnet20", 128)]
+USUAL = [("tutorial", 64), ("tutorial", 256), ("lenet", 64), ("resnet20", 128), ("mobilenet", 64)]
 
-TOLERANCE = 1e-3  # of the third loss: rounding grows from step to step; float64 agrees in full
+# of the third loss: rounding grows from step to step, and where it flips gates in 27 layers of
+# relu, as in MobileNet, the gradients of all sides are wrong by 1 %; float64 agrees in full
+TOLERANCES = {"mobilenet": 5e-2}
+TOLERANCE = 1e-3
 
 
 def case(network, batch_size):
@@ -23,7 +26,7 @@ def case(network, batch_size):
         "train_step",
         (network, batch_size),
         flops=training_flops(chosen) * batch_size,
-        tolerance=TOLERANCE,
+        tolerance=TOLERANCES.get(network, TOLERANCE),
         checked=3,
     )
 

@@ -5,7 +5,17 @@ import os
 import keras
 import networks
 from keras import layers
-from networks import Activate, Conv, Dense, Flatten, GlobalAverage, Norm, Pool, Residual
+from networks import (
+    Activate,
+    Conv,
+    Dense,
+    Depthwise,
+    Flatten,
+    GlobalAverage,
+    Norm,
+    Pool,
+    Residual,
+)
 
 THREADS = int(os.environ["OMP_NUM_THREADS"])
 if keras.backend.backend() == "tensorflow":
@@ -45,6 +55,8 @@ def _layer(layer):
     match layer:
         case Conv(F, P, s, padding, bias, activation):
             return layers.Conv2D(F, P, s, padding, use_bias=bias, activation=activation)
+        case Depthwise(P, s):
+            return layers.DepthwiseConv2D(P, s, "same", use_bias=False)
         case Norm(momentum, epsilon):
             return layers.BatchNormalization(momentum=momentum, epsilon=epsilon)
         case Activate(name):

@@ -5,7 +5,17 @@ Each takes what it needs by name and number, and returns a function to be timed.
 
 import networks
 import numpy as np
-from networks import Activate, Conv, Dense, Flatten, GlobalAverage, Norm, Pool, Residual
+from networks import (
+    Activate,
+    Conv,
+    Dense,
+    Depthwise,
+    Flatten,
+    GlobalAverage,
+    Norm,
+    Pool,
+    Residual,
+)
 
 from minicnn import Tensor, grad, layers, models, no_grad, ops, optimizers
 from minicnn.backend import kernels
@@ -39,6 +49,8 @@ def _layer(layer):
     match layer:
         case Conv(F, P, s, padding, bias, activation):
             return layers.Conv2D(F, P, s, padding, use_bias=bias, activation=activation)
+        case Depthwise(P, s):
+            return layers.DepthwiseConv2D(P, s, "same", use_bias=False)
         case Norm(momentum, epsilon):
             return layers.BatchNormalization(momentum=momentum, epsilon=epsilon)
         case Activate(name):

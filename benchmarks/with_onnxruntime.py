@@ -9,7 +9,17 @@ import os
 import networks
 import numpy as np
 import onnxruntime
-from networks import Activate, Conv, Dense, Flatten, GlobalAverage, Norm, Pool, Residual
+from networks import (
+    Activate,
+    Conv,
+    Dense,
+    Depthwise,
+    Flatten,
+    GlobalAverage,
+    Norm,
+    Pool,
+    Residual,
+)
 from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 17
@@ -50,7 +60,12 @@ class Graph:
         """Append one layer."""
         match layer:
             case Conv():
-                self._convolve(layer, before, after)
+                kernel, *bias = self.arrays.pop(0)
+                self._convolve(layer, before, after, kernel.transpose(3, 2, 0, 1), *bias)
+            case Depthwise():
+                (kernel,) = self.arrays.pop(0)
+                turned = kernel.transpose(2, 3, 0, 1)
+                self._convolve(layer, before, after, turned, groups=before[2])
             case Norm(_, epsilon):
                 weights = map(self.constant, self.arrays.pop(0))
                 self.node("BatchNormalization", [self.last, *weights], epsilon=epsilon)
@@ -71,13 +86,12 @@ class Graph:
             case _:
                 raise NotImplementedError(layer)
 
-    def _convolve(self, layer, before, after):
-        kernel, *bias = self.arrays.pop(0)
-        weights = [self.constant(kernel.transpose(3, 2, 0, 1)), *map(self.constant, bias)]
-        _, P, s, _, _, _ = layer
+    def _convolve(self, layer, before, after, *weights, groups=1):
+        P, s = layer.size, layer.stride
         zeros = [max(0, (n - 1) * s + P - m) for n, m in zip(after[:2], before[:2], strict=True)]
         pads = [n // 2 for n in zeros] + [n - n // 2 for n in zeros]
-        self.node("Conv", [self.last, *weights], strides=[s, s], pads=pads)
+        names = map(self.constant, weights)
+        self.node("Conv", [self.last, *names], strides=[s, s], pads=pads, group=groups)
 
     def _multiply(self, layer):
         matrix, bias = self.arrays.pop(0)

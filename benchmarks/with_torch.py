@@ -10,7 +10,17 @@ import os
 import networks
 import numpy as np
 import torch
-from networks import Activate, Conv, Dense, Flatten, GlobalAverage, Norm, Pool, Residual
+from networks import (
+    Activate,
+    Conv,
+    Dense,
+    Depthwise,
+    Flatten,
+    GlobalAverage,
+    Norm,
+    Pool,
+    Residual,
+)
 from torch import nn
 
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
@@ -74,6 +84,9 @@ def _module(layer, before, after):
         case Conv(F, P, s, padding, bias):
             border = P // 2 if padding == "same" else 0
             return [nn.Conv2d(before[2], F, P, s, border, bias=bias)]
+        case Depthwise(P, s):
+            C = before[2]
+            return [nn.Conv2d(C, C, P, s, P // 2, groups=C, bias=False)]
         case Norm(momentum, epsilon):
             return [nn.BatchNorm2d(before[2], epsilon, 1 - momentum)]
         case Activate(name):
@@ -120,6 +133,9 @@ def _translated(network, arrays):
             case Conv():
                 kernel, *bias = arrays.pop(0)
                 yield [kernel[::flip, ::flip].transpose(3, 2, 0, 1), *bias]
+            case Depthwise():
+                (kernel,) = arrays.pop(0)
+                yield [kernel[::flip, ::flip].transpose(2, 3, 0, 1)]
             case Dense(units):
                 matrix, bias = arrays.pop(0)
                 if flattened:
@@ -134,7 +150,8 @@ def _translated(network, arrays):
 def is_mirrored(network):
     """Whether there are windows with a stride and zeros around."""
     found = [step.layer for step in networks.steps(network.layers, network.image_shape)]
-    return any(isinstance(x, Conv) and x.stride > 1 and x.padding == "same" for x in found)
+    strided = [x for x in found if isinstance(x, Conv | Depthwise) and x.stride > 1]
+    return any(isinstance(x, Depthwise) or x.padding == "same" for x in strided)
 
 
 def images(network, count, layout):

@@ -1,5 +1,6 @@
 """Benchmarks: they run, they notice when two sides differ, and their arithmetic is right."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -250,6 +251,11 @@ def test_networks_have_as_many_weights_as_they_should():
     shortcuts = 16 * 32 + 32 * 64
     norms = 4 * (7 * 16 + 7 * 32 + 7 * 64)
     assert count("resnet20") == 9 * windows + shortcuts + norms + 65 * 10
+    widths = [32, 64, 128, 128, 256, 256, *[512] * 6, 1024, 1024]
+    blocks = list(itertools.pairwise(widths))
+    norms = 4 * (32 + sum(a + b for a, b in blocks))
+    weights = 9 * 3 * 32 + sum(9 * a + a * b for a, b in blocks) + norms
+    assert count("mobilenet") == weights + 1025 * 10
 
 
 def test_operations_are_counted_as_by_hand():
