@@ -12,10 +12,10 @@ from networks import NETWORKS, training_flops
 
 USUAL = [("tutorial", 64), ("tutorial", 256), ("lenet", 64), ("resnet20", 128), ("mobilenet", 64)]
 
-# of the third loss: rounding grows from step to step, and where it flips gates in 27 layers of
-# relu, as in MobileNet, the gradients of all sides are wrong by 1 %; float64 agrees in full
-TOLERANCES = {"mobilenet": 5e-2}
-TOLERANCE = 1e-3
+TOLERANCE = 1e-3  # of the third loss: rounding grows from step to step; float64 agrees in full
+# rounding flips gates in 27 layers of relu, and the gradients of all sides are wrong by 1 %, even
+# though the steps are small; layers.py compares the gradients of its blocks one by one
+TOLERANCES = {"mobilenet": 1e-2}
 
 
 def case(network, batch_size):
