@@ -77,8 +77,8 @@ def _gather_reference(x, transforms, bilinear, fill_mode, fill):
 def _scatter_reference(dy, transforms, bilinear, fill_mode):
     n, dx = np.arange(len(dy))[:, None, None], np.zeros(dy.shape)
     for rows, columns, share in _parts_reference(dy.shape, transforms, bilinear, fill_mode):
-        outside = ((rows < 0) | (columns < 0))[..., None]
-        np.add.at(dx, (n, rows, columns), np.where(outside, 0, share * dy))
+        nowhere = ((rows < 0) | (columns < 0))[..., None] | (share == 0)
+        np.add.at(dx, (n, rows, columns), np.where(nowhere, 0, share * dy))
     return dx.astype(dy.dtype)
 
 
