@@ -334,6 +334,8 @@ def _moments_cpu(x):
 
 def _normalize_cpu(x, mean, scale, shift, relu, shortcut=None):
     y = empty(x.shape, x.dtype)
+    if y.size == 0:  # of no channels there is no wide row
+        return y
     line, _ = _line(x, mean, scale, shift)
     length = _run_length(line.shape[1])
     shortcut = empty((0,), x.dtype) if shortcut is None else shortcut.reshape(-1)

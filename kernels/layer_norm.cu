@@ -88,7 +88,7 @@ __device__ double column_sum(double value) {
     parts[threadIdx.y][threadIdx.x] = value;
     __syncthreads();
     double sum = 0;
-    for (int k = 0; k < 8; ++k) sum += parts[k][threadIdx.x];
+    for (int k = 0; k < blockDim.y; ++k) sum += parts[k][threadIdx.x];
     return sum;
 }
 

@@ -54,6 +54,25 @@ def test_a_shortcut_is_added_before_relu_cuts_off(relu, xp):  # noqa: F811
     check([y], [batch_norm.normalize.reference(x, *line, shortcut)], "float64")
 
 
+@pytest.mark.parametrize("shape", [(5, 33), (130, 70)])
+def test_batch_norm_of_more_channels_than_a_block_owns(shape, xp):  # noqa: F811
+    (x, dy), C = normal(1, 2, *shape), shape[1]
+    line = (*normal(2, 3, C), True)
+    calls = {
+        batch_norm.normalize: (x, *line),
+        batch_norm.sums: (dy, x, *line),
+        batch_norm.input_grad: (dy, x, *line, normal(3, 3, C)),
+    }
+    for kernel, args in calls.items():
+        check([kernel(*on_device(xp, args))], [kernel.reference(*args)], "float64")
+    check(batch_norm.moments(xp.asarray(x)), batch_norm.moments.reference(x), "float64")
+
+
+def test_no_channels_are_normalized_to_no_numbers(xp):  # noqa: F811
+    args = np.ones((2, 0)), *np.ones((3, 0)), True
+    check([batch_norm.normalize(*on_device(xp, args))], [args[0]], "float64")
+
+
 def test_layer_norm_of_numbers_far_from_0_keeps_their_digits(xp):  # noqa: F811
     x = (1e4 + normal(1, 9, 70)).astype(np.float32)
     ones, zeros = np.ones(70, np.float32), np.zeros(70, np.float32)
@@ -61,7 +80,7 @@ def test_layer_norm_of_numbers_far_from_0_keeps_their_digits(xp):  # noqa: F811
     check([y], [layer_norm.forward.reference(x, ones, zeros, 1e-3)], "float32")
 
 
-@pytest.mark.parametrize("shape", [(0, 3), (1, 1), (300, 2), (2, 700)])
+@pytest.mark.parametrize("shape", [(0, 3), (1, 1), (300, 2), (2, 33), (2, 700)])
 def test_layer_norm_of_any_size(shape, xp):  # noqa: F811
     dy, x, gamma = normal(1, *shape), normal(2, *shape), normal(3, shape[1])
     results = layer_norm.backward(*on_device(xp, (dy, x, gamma)), 1e-3)
