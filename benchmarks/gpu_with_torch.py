@@ -58,7 +58,7 @@ def train_step(device, precision, method, network, batch_size):
     net = torch.compile(net, mode="reduce-overhead") if method == "graphs" else net
     x, y = (tensor.to(place) for tensor in with_torch.images(network, batch_size, LAYOUT))
     if network.momentum:
-        optimizer = torch.optim.SGD(net.parameters(), network.rate, network.momentum, fused=True)
+        optimizer = torch.optim.SGD(net.parameters(), networks.RATE, network.momentum, fused=True)
     else:
         optimizer = torch.optim.Adam(net.parameters(), lr=0.001, eps=1e-7, fused=True)
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 CLASSES = 10
+RATE = 0.01
 
 
 class Conv(NamedTuple):
@@ -78,14 +79,13 @@ class Residual(NamedTuple):
 class Network(NamedTuple):
     """What goes in, the chain of layers, and how it is trained.
 
-    Training is by Adam with Keras' settings; or, with a momentum, by gradient descent.
+    Training is by Adam with Keras' settings; or, with a momentum, by gradient descent at RATE.
     """
 
     title: str
     image_shape: tuple[int, int, int]
     layers: tuple
     momentum: float | None = None
-    rate: float = 0.01  # of the descent
 
 
 def _tutorial():
@@ -141,7 +141,7 @@ NETWORKS = {
     "tutorial": Network("the tutorial CNN", (32, 32, 3), _tutorial()),
     "lenet": Network("LeNet-5", (32, 32, 1), _lenet()),
     "resnet20": Network("ResNet-20", (32, 32, 3), _resnet20(), momentum=0.9),
-    "mobilenet": Network("MobileNet", (32, 32, 3), _mobilenet(), momentum=0.9, rate=1e-4),
+    "mobilenet": Network("MobileNet", (32, 32, 3), _mobilenet(), momentum=0.9),
 }
 
 

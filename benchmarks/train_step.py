@@ -2,9 +2,9 @@
 
     python benchmarks/train_step.py [--network tutorial] [--batch-size 64] [--peers torch,keras]
 
-All start from the same weights and see the same images. The losses of three steps must agree; then
-the steps are timed. The step is what users call: train_on_batch in minicnn and Keras, the usual
-five lines in PyTorch, whose images are tensors already.
+All start from the same weights and see the same images. The losses of three steps must agree, of
+MobileNet that of the first; then the steps are timed. The step is what users call: train_on_batch
+in minicnn and Keras, the usual five lines in PyTorch, whose images are tensors already.
 """
 
 from harness import Case, Comparison, options
@@ -12,10 +12,10 @@ from networks import NETWORKS, training_flops
 
 USUAL = [("tutorial", 64), ("tutorial", 256), ("lenet", 64), ("resnet20", 128), ("mobilenet", 64)]
 
+# steps: in MobileNet's 27 layers of relu, rounding flips gates, which makes the gradients of all
+# sides wrong by 1 %; layers.py compares those of its blocks
+CHECKED = {"mobilenet": 1}
 TOLERANCE = 1e-3  # of the third loss: rounding grows from step to step; float64 agrees in full
-# rounding flips gates in 27 layers of relu, and the gradients of all sides are wrong by 1 %, even
-# though the steps are small; layers.py compares the gradients of its blocks one by one
-TOLERANCES = {"mobilenet": 1e-2}
 
 
 def case(network, batch_size):
@@ -26,8 +26,8 @@ def case(network, batch_size):
         "train_step",
         (network, batch_size),
         flops=training_flops(chosen) * batch_size,
-        tolerance=TOLERANCES.get(network, TOLERANCE),
-        checked=3,
+        tolerance=TOLERANCE,
+        checked=CHECKED.get(network, 3),
     )
 
 

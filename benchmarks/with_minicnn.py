@@ -72,7 +72,7 @@ def compiled(network):
     """The network, ready to be trained."""
     model = build(network)
     momentum = network.momentum
-    optimizer = optimizers.SGD(network.rate, momentum) if momentum else "adam"
+    optimizer = optimizers.SGD(networks.RATE, momentum) if momentum else "adam"
     model.compile(optimizer, loss="sparse_categorical_crossentropy")
     return model
 

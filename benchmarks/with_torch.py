@@ -165,7 +165,7 @@ def trainer(network, layout):
     """A function that makes one step with a batch, and gives the loss."""
     net = build(network, layout, softmax=False)
     if network.momentum:
-        optimizer = torch.optim.SGD(net.parameters(), network.rate, network.momentum)
+        optimizer = torch.optim.SGD(net.parameters(), networks.RATE, network.momentum)
     else:
         optimizer = torch.optim.Adam(net.parameters(), lr=0.001, eps=1e-7)  # Keras' settings
 
