@@ -84,8 +84,9 @@ def _multiply_gpu(x, weight, bias, relu):
 
 
 def _input_grad_gpu(dy, weight):
-    x_shape = (1, 1, len(dy), len(weight))
-    return conv2d.input_grad(_row(dy), _row(weight), x_shape, *PIXEL_BY_PIXEL)[0, 0]
+    x_shape = (len(dy), len(weight))
+    dx = conv2d.input_grad(_row(dy), _row(weight), (1, 1, *x_shape), *PIXEL_BY_PIXEL)
+    return dx.reshape(x_shape)
 
 
 def _weight_grad_gpu(x, dy):

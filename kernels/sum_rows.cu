@@ -21,6 +21,6 @@ extern "C" __global__ void forward(const REAL* x, REAL* sums, int R, int C, int 
     parts[threadIdx.y][threadIdx.x] = sum;
     __syncthreads();
     if (threadIdx.y > 0 || c >= C) return;
-    for (int warp = 1; warp < 8; ++warp) sum += parts[warp][threadIdx.x];
+    for (int warp = 1; warp < blockDim.y; ++warp) sum += parts[warp][threadIdx.x];
     sums[size_t(blockIdx.x) * C + c] = sum;
 }

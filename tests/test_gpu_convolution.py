@@ -204,7 +204,7 @@ def test_convolution_and_pooling_agree_with_the_reference(case, dtype, order):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("links", [tables.links, tables.residual_links])
+@pytest.mark.parametrize("links", [tables.links, tables.residual_links, tables.channel_links])
 def test_a_chain_agrees_with_the_reference(links, dtype, order):
     x, chain = tables.normal(1, 2, 9, 8, 5).astype(dtype), kernels.chain.Chain(links(dtype))
     expected = kernels.chain.forward.reference(x, chain)
