@@ -51,6 +51,7 @@ def test_separable_convolutions_are_two_links(use_bias, activation):
         lambda: layers.ReLU(6.0, negative_slope=0.5),
         lambda: layers.ReLU(6.0, threshold=0.5),
         lambda: layers.DepthwiseConv2D(3, activity_regularizer="l2"),
+        lambda: layers.Activation("tanh"),
     ],
 )
 def test_what_no_link_can_do_ends_the_beginning(odd):
@@ -59,14 +60,16 @@ def test_what_no_link_can_do_ends_the_beginning(odd):
     assert_same_in_one_call(Model(x, conv(odd()(y), 2)), 2)
 
 
-def test_an_image_of_one_channel_is_no_depthwise_link():
-    x = Input((8, 8, 1))
-    model = Model(x, conv(conv(layers.DepthwiseConv2D(3)(x), 2), 2))
-    randomize(model)
-    data = np.random.default_rng(0).normal(size=(2, 8, 8, 1)).astype(np.float32)
-    with no_grad():
-        got = model(data).numpy()
-    np.testing.assert_array_equal(got, model(data).numpy())
+@pytest.mark.parametrize("channels", [1, 2])
+def test_images_of_few_channels_are_depthwise_links_too(channels):
+    x = Input((8, 8, channels))
+    assert len(links_of(Model(x, conv(conv(layers.DepthwiseConv2D(3)(x), 2), 2)))) == 3
+
+
+def test_a_pooling_behind_a_depthwise_convolution_is_a_link_of_its_own():
+    x = Input((8, 8, 3))
+    y = layers.MaxPooling2D(2)(layers.DepthwiseConv2D(3, activation="relu")(x))
+    assert len(links_of(Model(x, y))) == 2
 
 
 @pytest.mark.parametrize("ceiling", [6.0, 0.25, 0.0, None])

@@ -19,7 +19,7 @@ from minicnn.layers.activation import ReLU
 from minicnn.layers.affine import AffineLayer
 from minicnn.layers.convolution import Conv2D
 from minicnn.layers.core import Activation, Dense
-from minicnn.layers.depthwise import DepthwiseConv2D, DepthwiseLayer, SeparableConv2D
+from minicnn.layers.depthwise import DepthwiseConv2D, SeparableConv2D
 from minicnn.layers.layer import Layer
 from minicnn.layers.merging import Add
 from minicnn.layers.normalization import BatchNormalization
@@ -116,8 +116,7 @@ class Linker:
         if layer.operands == "float32":
             if isinstance(layer, AffineLayer):
                 return self._weigh(layer, shape, given)
-            if isinstance(layer, DepthwiseLayer):
-                return self._weigh_channels(layer, shape, given)
+            return self._weigh_channels(layer, shape, given)
         return None
 
     def _new(self, source: int, **settings: Any) -> int:
@@ -179,7 +178,7 @@ class Linker:
             return None
         return self._new(given, **settings, **self._activated(layer.activation))
 
-    def _weigh_channels(self, layer: DepthwiseLayer, shape: Shape, given: int) -> int | None:
+    def _weigh_channels(self, layer: Layer, shape: Shape, given: int) -> int | None:
         """One link, or two: SeparableConv2D mixes the channels, too."""
         last: dict[str, Any] = {}
         if type(layer) is DepthwiseConv2D:
@@ -190,7 +189,7 @@ class Linker:
             return None
         bias = _array(layer.bias)
         *window, C, multiplier = filters.shape
-        if C == 1 or multiplier != 1 or not _in_order((filters, bias, *last.values())):
+        if multiplier != 1 or not _in_order((filters, bias, *last.values())):
             return None
         arrangement = (*_placed(layer.window, shape), layer.dilation_rate, C)
         settings: dict[str, Any] = {

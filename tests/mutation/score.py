@@ -33,8 +33,8 @@ WITNESSES = {  # folder: the tests that must notice
     "minicnn/ops": "op_errors op_details window_ops norm_ops ops_like_numpy op_kernels ops"
     " activations engine gradients merging fusion batch_norm",
     "minicnn/layers": "layers layer_gradients layer_settings noise config arguments regularizers"
-    " costs beginning beginning_of_graphs depthwise_links fusion image_layers augmentation batch_norm scaling"
-    " subclassing merging functional sequential nesting hooks backward_hooks"
+    " costs beginning beginning_of_graphs depthwise_links fusion image_layers augmentation"
+    " batch_norm scaling subclassing merging functional sequential nesting hooks backward_hooks"
     " layer_details layer_limits",
     "minicnn/losses": "losses loss_formulas" + TRAINING,
     "minicnn/optimizers": "optimizers optimizer_formulas optimizer_options schedules" + TRAINING,
