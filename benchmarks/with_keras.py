@@ -5,17 +5,6 @@ import os
 import keras
 import networks
 from keras import layers
-from networks import (
-    Activate,
-    Conv,
-    Dense,
-    Depthwise,
-    Flatten,
-    GlobalAverage,
-    Norm,
-    Pool,
-    Residual,
-)
 
 THREADS = int(os.environ["OMP_NUM_THREADS"])
 if keras.backend.backend() == "tensorflow":
@@ -41,7 +30,7 @@ def build(network):
 def _through(chain, x, made):
     """What a chain of layers makes of x; `made` gets all layers, in the order of networks.steps."""
     for layer in chain:
-        if isinstance(layer, Residual):
+        if isinstance(layer, networks.Residual):
             y = _through(layer.body, x, made)
             x = layers.Add()([y, _through(layer.shortcut, x, made)])
             x = layers.Activation("relu")(x)
@@ -53,23 +42,23 @@ def _through(chain, x, made):
 
 def _layer(layer):
     match layer:
-        case Conv(F, P, s, padding, bias, activation):
+        case networks.Conv(F, P, s, padding, bias, activation):
             return layers.Conv2D(F, P, s, padding, use_bias=bias, activation=activation)
-        case Depthwise(P, s):
+        case networks.Depthwise(P, s):
             return layers.DepthwiseConv2D(P, s, "same", use_bias=False)
-        case Norm(momentum, epsilon):
+        case networks.Norm(momentum, epsilon):
             return layers.BatchNormalization(momentum=momentum, epsilon=epsilon)
-        case Activate(name):
+        case networks.Activate(name):
             return layers.Activation(name)
-        case Pool("max", size):
+        case networks.Pool("max", size):
             return layers.MaxPooling2D(size)
-        case Pool("average", size):
+        case networks.Pool("average", size):
             return layers.AveragePooling2D(size)
-        case GlobalAverage():
+        case networks.GlobalAverage():
             return layers.GlobalAveragePooling2D()
-        case Flatten():
+        case networks.Flatten():
             return layers.Flatten()
-        case Dense(units, activation):
+        case networks.Dense(units, activation):
             return layers.Dense(units, activation=activation)
     raise NotImplementedError(layer)
 

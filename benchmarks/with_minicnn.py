@@ -5,17 +5,6 @@ Each takes what it needs by name and number, and returns a function to be timed.
 
 import networks
 import numpy as np
-from networks import (
-    Activate,
-    Conv,
-    Dense,
-    Depthwise,
-    Flatten,
-    GlobalAverage,
-    Norm,
-    Pool,
-    Residual,
-)
 
 from minicnn import Tensor, grad, layers, models, no_grad, ops, optimizers
 from minicnn.backend import kernels
@@ -25,7 +14,7 @@ def build(network):
     """The network, with the weights that all sides start from: a Sequential, unless it branches."""
     made, inputs = [], layers.Input(network.image_shape)
     outputs = _through(network.layers, inputs, made)
-    branches = any(isinstance(layer, Residual) for layer in network.layers)
+    branches = any(isinstance(layer, networks.Residual) for layer in network.layers)
     model = models.Model(inputs, outputs) if branches else models.Sequential([inputs, *made])
     for layer, arrays in zip(made, networks.weights(network), strict=True):
         layer.set_weights(arrays)
@@ -35,7 +24,7 @@ def build(network):
 def _through(chain, x, made):
     """What a chain of layers makes of x; `made` gets all layers, in the order of networks.steps."""
     for layer in chain:
-        if isinstance(layer, Residual):
+        if isinstance(layer, networks.Residual):
             y = _through(layer.body, x, made)
             x = layers.Add()([y, _through(layer.shortcut, x, made)])
             x = layers.Activation("relu")(x)
@@ -47,23 +36,23 @@ def _through(chain, x, made):
 
 def _layer(layer):
     match layer:
-        case Conv(F, P, s, padding, bias, activation):
+        case networks.Conv(F, P, s, padding, bias, activation):
             return layers.Conv2D(F, P, s, padding, use_bias=bias, activation=activation)
-        case Depthwise(P, s):
+        case networks.Depthwise(P, s):
             return layers.DepthwiseConv2D(P, s, "same", use_bias=False)
-        case Norm(momentum, epsilon):
+        case networks.Norm(momentum, epsilon):
             return layers.BatchNormalization(momentum=momentum, epsilon=epsilon)
-        case Activate(name):
+        case networks.Activate(name):
             return layers.Activation(name)
-        case Pool("max", size):
+        case networks.Pool("max", size):
             return layers.MaxPooling2D(size)
-        case Pool("average", size):
+        case networks.Pool("average", size):
             return layers.AveragePooling2D(size)
-        case GlobalAverage():
+        case networks.GlobalAverage():
             return layers.GlobalAveragePooling2D()
-        case Flatten():
+        case networks.Flatten():
             return layers.Flatten()
-        case Dense(units, activation):
+        case networks.Dense(units, activation):
             return layers.Dense(units, activation=activation)
     raise NotImplementedError(layer)
 

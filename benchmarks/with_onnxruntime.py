@@ -9,17 +9,6 @@ import os
 import networks
 import numpy as np
 import onnxruntime
-from networks import (
-    Activate,
-    Conv,
-    Dense,
-    Depthwise,
-    Flatten,
-    GlobalAverage,
-    Norm,
-    Pool,
-    Residual,
-)
 from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 17
@@ -59,29 +48,29 @@ class Graph:
     def add(self, layer, before, after):
         """Append one layer."""
         match layer:
-            case Conv():
+            case networks.Conv():
                 kernel, *bias = self.arrays.pop(0)
                 self._convolve(layer, before, after, kernel.transpose(3, 2, 0, 1), *bias)
-            case Depthwise():
+            case networks.Depthwise():
                 (kernel,) = self.arrays.pop(0)
                 turned = kernel.transpose(2, 3, 0, 1)
                 self._convolve(layer, before, after, turned, groups=before[2])
-            case Norm(_, epsilon):
+            case networks.Norm(_, epsilon):
                 weights = map(self.constant, self.arrays.pop(0))
                 self.node("BatchNormalization", [self.last, *weights], epsilon=epsilon)
-            case Activate(name):
+            case networks.Activate(name):
                 self.node(NODES[name], [self.last])
-            case Pool(kind, size):
+            case networks.Pool(kind, size):
                 name = {"max": "MaxPool", "average": "AveragePool"}[kind]
                 self.node(name, [self.last], kernel_shape=[size, size], strides=[size, size])
-            case GlobalAverage():
+            case networks.GlobalAverage():
                 self.node("Flatten", [self.node("GlobalAveragePool", [self.last])])
-            case Flatten():
+            case networks.Flatten():
                 self.flattened = before
                 self.node("Flatten", [self.last])
-            case Dense():
+            case networks.Dense():
                 self._multiply(layer)
-            case Residual():
+            case networks.Residual():
                 self._residual(layer, before)
             case _:
                 raise NotImplementedError(layer)

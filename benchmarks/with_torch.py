@@ -10,17 +10,6 @@ import os
 import networks
 import numpy as np
 import torch
-from networks import (
-    Activate,
-    Conv,
-    Dense,
-    Depthwise,
-    Flatten,
-    GlobalAverage,
-    Norm,
-    Pool,
-    Residual,
-)
 from torch import nn
 
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
@@ -81,27 +70,27 @@ def _modules(chain, shape):
 
 def _module(layer, before, after):
     match layer:
-        case Conv(F, P, s, padding, bias):
+        case networks.Conv(F, P, s, padding, bias):
             border = P // 2 if padding == "same" else 0
             return [nn.Conv2d(before[2], F, P, s, border, bias=bias)]
-        case Depthwise(P, s):
+        case networks.Depthwise(P, s):
             C = before[2]
             return [nn.Conv2d(C, C, P, s, P // 2, groups=C, bias=False)]
-        case Norm(momentum, epsilon):
+        case networks.Norm(momentum, epsilon):
             return [nn.BatchNorm2d(before[2], epsilon, 1 - momentum)]
-        case Activate(name):
+        case networks.Activate(name):
             return [ACTIVATIONS[name]()]
-        case Pool("max", size):
+        case networks.Pool("max", size):
             return [nn.MaxPool2d(size)]
-        case Pool("average", size):
+        case networks.Pool("average", size):
             return [nn.AvgPool2d(size)]
-        case GlobalAverage():
+        case networks.GlobalAverage():
             return [Mean()]
-        case Flatten():
+        case networks.Flatten():
             return [nn.Flatten()]
-        case Dense(units):
+        case networks.Dense(units):
             return [nn.Linear(before[0], units)]
-        case Residual(body, shortcut):
+        case networks.Residual(body, shortcut):
             return [_residual(body, shortcut, before)]
     raise NotImplementedError(layer)
 
@@ -128,30 +117,32 @@ def _translated(network, arrays):
     flattened = None
     for step in networks.steps(network.layers, network.image_shape):
         match step.layer:
-            case Flatten():
+            case networks.Flatten():
                 flattened = step.before
-            case Conv():
+            case networks.Conv():
                 kernel, *bias = arrays.pop(0)
                 yield [kernel[::flip, ::flip].transpose(3, 2, 0, 1), *bias]
-            case Depthwise():
+            case networks.Depthwise():
                 (kernel,) = arrays.pop(0)
                 yield [kernel[::flip, ::flip].transpose(2, 3, 0, 1)]
-            case Dense(units):
+            case networks.Dense(units):
                 matrix, bias = arrays.pop(0)
                 if flattened:
                     images = matrix.reshape(*flattened, units)[::flip, ::flip]
                     matrix = images.transpose(2, 0, 1, 3).reshape(-1, units)
                     flattened = None
                 yield [matrix.T, bias]
-            case Norm():
+            case networks.Norm():
                 yield arrays.pop(0)
 
 
 def is_mirrored(network):
     """Whether there are windows with a stride and zeros around."""
     found = [step.layer for step in networks.steps(network.layers, network.image_shape)]
-    strided = [x for x in found if isinstance(x, Conv | Depthwise) and x.stride > 1]
-    return any(isinstance(x, Depthwise) or x.padding == "same" for x in strided)
+    strided = [
+        x for x in found if isinstance(x, networks.Conv | networks.Depthwise) and x.stride > 1
+    ]
+    return any(isinstance(x, networks.Depthwise) or x.padding == "same" for x in strided)
 
 
 def images(network, count, layout):

@@ -1,8 +1,8 @@
 """How functions are compiled that have machine code only within others: only as far as needed.
 
 Numba optimises every function and makes machine code of it, and does both again to each kernel that
-the function has become part of. For what nobody but kernels call, only the second time counts;
-without the first, the kernels of a training step are compiled in two thirds of the time.
+the function has become part of. For what nobody but kernels call, only the second time counts; the
+first is left out, which `benchmarks/startup.py` notices.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@
     def _fill_shared(threads, workers, y):
         share(threads, workers, _fill, (y,))
 
-    _fill_shared(threads(), numba.get_num_threads(), y)
+    _fill_shared(threads(), thread_count(), y)
 
 A `prange` says the same in one function, and suits small kernels. But Numba compiles its body
 twice, and looks through it for loops to run side by side; for the largest kernels that takes longer

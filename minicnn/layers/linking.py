@@ -20,6 +20,7 @@ from minicnn.layers.affine import AffineLayer
 from minicnn.layers.convolution import Conv2D
 from minicnn.layers.core import Activation, Dense
 from minicnn.layers.depthwise import DepthwiseConv2D, SeparableConv2D
+from minicnn.layers.fusion import is_relu
 from minicnn.layers.layer import Layer
 from minicnn.layers.merging import Add
 from minicnn.layers.normalization import BatchNormalization
@@ -180,24 +181,24 @@ class Linker:
 
     def _weigh_channels(self, layer: Layer, shape: Shape, given: int) -> int | None:
         """One link, or two: SeparableConv2D mixes the channels, too."""
-        last: dict[str, Any] = {}
+        mixing: Any = None
         if type(layer) is DepthwiseConv2D:
             filters = layer.kernel.data
         elif type(layer) is SeparableConv2D:
-            filters, last = layer.depthwise_kernel.data, {"weight": layer.pointwise_kernel.data}
+            filters, mixing = layer.depthwise_kernel.data, layer.pointwise_kernel.data
         else:
             return None
         bias = _array(layer.bias)
         *window, C, multiplier = filters.shape
-        if multiplier != 1 or not _in_order((filters, bias, *last.values())):
+        if multiplier != 1 or not _in_order((filters, mixing, bias)):
             return None
         arrangement = (*_placed(layer.window, shape), layer.dilation_rate, C)
         settings: dict[str, Any] = {
             "weight": filters.reshape(*window, 1, C),
             "arrangement": arrangement,
         }
-        if last:
-            given, settings = self._new(given, **settings), last
+        if mixing is not None:
+            given, settings = self._new(given, **settings), {"weight": mixing}
         return self._new(given, **settings, bias=bias, **self._activated(layer.activation))
 
     def _activated(self, activation: Any) -> dict[str, Any]:
@@ -220,14 +221,13 @@ _NAMES = [
 
 def _rectifier(layer: Layer) -> dict[str, Any] | None:
     """The settings of a link that does what this layer does, which is some relu; or None."""
-    ceiling = None
-    if type(layer) is Activation:
-        if layer.activation is activations.relu:
-            ceiling = math.inf
-        elif layer.activation is activations.relu6:
-            ceiling = 6.0
+    ceiling: float | None = None
+    if is_relu(layer):
+        ceiling = math.inf
+    elif type(layer) is Activation and layer.activation is activations.relu6:
+        ceiling = 6.0
     elif type(layer) is ReLU and (layer.negative_slope, layer.threshold) == (0, 0):
-        ceiling = math.inf if layer.max_value is None else layer.max_value
+        ceiling = layer.max_value
     return None if ceiling is None else {"activation": "relu", "ceiling": ceiling}
 
 
