@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # for editors and mypy; at run time __getattr__ does the same
         resize,
         rmsprop,
         rows,
+        second_compiler,
         sgd,
         sigmoid,
         softmax,
@@ -98,6 +99,7 @@ __all__ = [
     "resize",
     "rmsprop",
     "rows",
+    "second_compiler",
     "sgd",
     "sigmoid",
     "softmax",
@@ -111,7 +113,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> ModuleType:
-    if name in FAMILIES or name in ("emulator", "threads"):
+    if name in FAMILIES or name in ("emulator", "second_compiler", "threads"):
         return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -129,7 +129,7 @@ def cache_folder() -> Path | None:
     if numba.config.CACHE_DIR:
         return Path(numba.config.CACHE_DIR)
     home = Path(os.environ.get("MINICNN_HOME") or Path.home() / ".minicnn")
-    folder = home / "numba" / _fingerprint()
+    folder = home / "numba" / fingerprint()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -137,7 +137,7 @@ def cache_folder() -> Path | None:
     return folder if os.access(folder, os.W_OK) else None
 
 
-def _fingerprint() -> str:
+def fingerprint() -> str:
     """A name for the text of all kernels together."""
     text = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
     return hashlib.sha256(text).hexdigest()[:16]

@@ -5,7 +5,7 @@ with the types that training and inference call it with; and twice where it goes
 numbers and another for many. A new kernel needs a line in `calls`; a test says so.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,15 @@ def compile_all(dtype: str, report: Callable[[int, int, str], None]) -> None:
     for number, (name, arguments) in enumerate(planned, start=1):
         report(number, len(planned), name.partition(".")[0])
         kernels[name](*arguments)
+
+
+def compile_some(names: Sequence[str], dtype: str) -> None:
+    """Call the kernels of these names, in this order."""
+    kernels, planned = all_kernels(), calls(dtype)
+    for wanted in names:
+        for name, arguments in planned:
+            if name == wanted:
+                kernels[name](*arguments)
 
 
 def _convolutions(dtype: str) -> Iterator[tuple[str, tuple[Any, ...]]]:

@@ -78,12 +78,12 @@ def test_other_peoples_functions_keep_their_own_folder(tmp_path):
 
 
 def test_the_folder_is_named_after_the_text_of_all_kernels(monkeypatch):
-    before = compiling._fingerprint()
-    assert compiling._fingerprint() == before
+    before = compiling.fingerprint()
+    assert compiling.fingerprint() == before
     read = Path.read_bytes
     changed = lambda path: read(path) + b"#" * (path.name == "simd.py")  # noqa: E731
     monkeypatch.setattr(Path, "read_bytes", changed)
-    assert compiling._fingerprint() != before
+    assert compiling.fingerprint() != before
 
 
 @compiles

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from minicnn.autograd import Tensor
+from minicnn.backend import kernels
 from minicnn.callbacks import CallbackList, History
 from minicnn.layers import Layer
 from minicnn.layers.structure import mapped
@@ -192,6 +193,7 @@ class Steps(Layer):
             warn_user(f"{self.title}: has no weights that training could change. Is all frozen?")
         elif self.optimizer is not None:
             self.optimizer.build(variables)
+            kernels.second_compiler.begin(variables[0].data)
         return variables
 
     def _compiled(self, who: str) -> AnyScores:

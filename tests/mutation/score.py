@@ -44,7 +44,7 @@ WITNESSES = {  # folder: the tests that must notice
 }
 COMPILED = "sharing ops gradients optimizers"  # what else tests kernels that are compiled
 TOOLS = {"compiling", "warmup", "threads", "cuda", "gpu", "memory", "prefetch"}  # compute nothing
-TOOLS |= {"part_compiler"}
+TOOLS |= {"part_compiler", "second_compiler"}
 ONLY = "not emulator"
 SLOW_AS_PYTHON = ("random", "larger_than", "many", "tutorial", "caches", "ahead")
 SLOW_AS_PYTHON += ("(long and not along)",)
