@@ -75,6 +75,8 @@ def survivors(folder: str, chosen: list[Mutant], at_once: int) -> list[Mutant]:
     tests = [folder, *_test_files(WITNESSES[folder]), "-m", "not slow"]
     only = " and not ".join([ONLY, *SLOW_AS_PYTHON]) if plain else ONLY
     found, unsure = _apart(_quick, folder, chosen, [*tests, "-k", only], at_once, plain)
+    if unsure:
+        print(f"  {len(unsure)} are tried from scratch", file=sys.stderr, flush=True)
     if plain and unsure:  # most are noticed before anything has to be compiled
         unsure = _apart(_plainly, unsure, [*tests, "-k", only], at_once)
         tests += _test_files(COMPILED)

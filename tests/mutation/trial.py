@@ -144,6 +144,7 @@ def from_scratch(
             _must_survive(mutant, status)
         elif status == 0:
             found.append(mutant)
+            print(f"  not caught from scratch: {mutant}", file=sys.stderr, flush=True)
     return found
 
 
