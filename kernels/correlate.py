@@ -7,6 +7,9 @@
 Tiles as in sweep.py, turned by a quarter: what they hold is a piece of dw, neighbouring k times
 neighbouring f, and they walk over the pixels.
 
+Memory:   tiles read dy and x over and over, so a unit of pixels is copied into the order in which
+          they do: dy block by block of filters, x slice by slice of channels; Goto and van de Geijn
+          2008, "Anatomy of high-performance matrix multiplication", doi:10.1145/1356052.1356053.
 Threads:  a task owns some of the channels k, for some of the pixels. Pixels and channels are cut
           the same way whatever the number of threads, and the parts are added in a fixed order.
 Work:     N*I*J * P*Q * K*F multiplications; the tiles do most of what the machine can.
@@ -39,15 +42,18 @@ from .simd import tile, tiles, zero_vectors
 from .threads import thread_count
 
 TASKS = 32  # into so many dw is cut, or the pixels, if there is enough to do
-THINNEST = 8  # channels in a slice, at least,
-WIDEST = 128  # and at most
+THINNEST = 8  # channels of a task, at least
+BATCH = 128  # and as many as it works on at a time, about
+THIN = 32  # channels in a slice, at least, if x is copied
 PIXELS = 128  # in one part, at least,
 READ = 8  # and numbers of x and dy that it reads for one of dw: parts must be added up afterwards
 PARTS_BYTES = 1 << 23  # of all parts together
-UNIT_PIXELS = 1024  # at most: what is read of them stays in the second-level cache;
-UNIT_BYTES = 1 << 18  # of it, x may take so much
+UNIT_PIXELS = 256  # at most: a tile reads a line of x and of dy for each, from the nearest cache
+UNIT_BYTES = 1 << 18  # of x, for a batch of channels: they stay in the second-level cache
 PIECE_BYTES = 1 << 19  # and so much the piece of dw that a task adds up
 FAR_BYTES = 1 << 10  # from pixel to pixel in dy: so far apart they are slow to reach
+TOGETHER = 16  # pixels of dy that are copied together, of all blocks: so memory is read row by row
+MANY_BLOCKS = 4  # of filters: for so many it pays to copy x
 MANY_CELLS = 96  # of dw: for so many it pays to copy what they all read of dy
 
 
@@ -55,7 +61,9 @@ class Cuts(NamedTuple):
     """How the work is cut up."""
 
     parts: int  # of the pixels, each with a dw of its own
-    slices: int  # of the channels
+    pieces: int  # of the channels of a group: a task owns one,
+    slices: int  # which is made of slices; so many are there in all,
+    batch: int  # and so many are worked on at a time
     shares: int  # of the filters,
     blocks: int  # of so many blocks of vectors
     units: int  # of pixels, that are worked on one after the other: `images` times `rows`
@@ -63,8 +71,9 @@ class Cuts(NamedTuple):
     rows: int
     copies: bool  # whether the pixels of a unit are copied, with zeros around them
     packs: bool  # whether dy is copied, so that the filters of a block are neighbours
-    in_band: int  # numbers of x in a unit
-    in_columns: int  # numbers of dy in a unit, for one block of filters
+    in_slice: int  # numbers of x in a unit, for one slice
+    in_band: int  # for a batch, if they are copied
+    in_columns: int  # numbers of dy in a unit, for one share of the filters, if they are copied
 
 
 @compiled
@@ -77,63 +86,105 @@ def _correlate_tasks(worker, workers, arrays, g, cuts, LANES, scratch):
     """All tasks of one worker; a row of scratch is memory of its own."""
     x, dy, parts, zeros = arrays
     memory = scratch[worker, : cuts.in_band], scratch[worker, cuts.in_band :]
-    pieces = cuts.slices * cuts.shares  # of dw
-    for task in share_of(worker, workers, cuts.parts * pieces):
-        part, piece = task // pieces, task % pieces
-        mine, filters = piece // cuts.shares, piece % cuts.shares
-        channels = mine * g.K // cuts.slices, (mine + 1) * g.K // cuts.slices
+    tasks = cuts.pieces * cuts.shares  # for each part
+    for task in share_of(worker, workers, cuts.parts * tasks):
+        part, (piece, share) = task // tasks, divmod(task % tasks, cuts.shares)
+        slices = piece * cuts.slices // cuts.pieces, (piece + 1) * cuts.slices // cuts.pieces
         begin = part * cuts.units // cuts.parts
         for unit in range(begin, (part + 1) * cuts.units // cuts.parts):
             target = (parts[part], zeros, unit > begin, LANES)
-            _correlate_unit(x, dy, target, (unit, filters, *channels), g, cuts, memory)
+            _correlate_unit(x, dy, target, (unit, share, *slices), g, cuts, memory)
 
 
 @compiled_part
 def _correlate_unit(x, dy, target, where, g, cuts, memory):
-    """Add what the pixels of one unit contribute to the cells of some channels and filters."""
-    (unit, mine, k, k_end), (band, columns) = where, memory
-    (part, zeros, add, LANES) = target
+    """Add what the pixels of one unit contribute to the cells of some channels and filters.
+
+    Group by group, and in it batch by batch of channels, so that what is copied of x stays near.
+    """
+    (unit, share, first_slice, end_slice), (band, columns), LANES = where, memory, target[3]
     per_image = (g.I + cuts.rows - 1) // cuts.rows
     n, first = unit // per_image * cuts.images, unit % per_image * cuts.rows
-    images, rows = min(cuts.images, g.N - n), min(cuts.rows, g.I - first)
-
-    source, pixel, image = x, g.C, g.H * g.W * g.C
-    at_x = n * image + ((g.s * first - g.top) * g.W - g.left) * g.C + k
-    row = g.W * g.C
-    if cuts.copies:
-        pixel = g.groups * (k_end - k)
-        row = columns_under(g) * pixel
-        source, image, at_x = band, rows_under(g, rows) * row, 0
-        for m in range(images):
-            copy_band(x, (n + m, first, rows), (k, pixel), g, band, m * image)
-    at_dy, filters = (n * g.I + first) * g.J * g.groups * g.F, g.groups * padded(g.F, LANES)
+    here = n, min(cuts.images, g.N - n), first, min(cuts.rows, g.I - first)
     for group in range(g.groups):
-        f = 0
+        if cuts.packs:
+            _pack_share(dy, here, (group, share), columns, g, cuts, LANES)
+        for begin in range(first_slice, end_slice, cuts.batch):
+            slices = begin, min(begin + cuts.batch, end_slice)
+            if cuts.copies:
+                for number in range(*slices):
+                    at = (number - begin) * cuts.in_slice
+                    _copy_slice(x, here, (group, number), g, cuts, band, at)
+            _correlate_batch(
+                (x, band), (dy, columns), target, (here, group, share, slices), g, cuts
+            )
+
+
+@compiled_part
+def _channels(number, slices, K):
+    """The channels of a slice: from, to."""
+    return number * K // slices, (number + 1) * K // slices
+
+
+@compiled_part
+def _copy_slice(x, here, which, g, cuts, band, at):
+    """Copy a slice of a group's channels of what lies under some rows of windows of some images."""
+    (n, images, first, rows), (group, number) = here, which
+    k, k_end = _channels(number, cuts.slices, g.K)
+    image = rows_under(g, rows) * columns_under(g) * (k_end - k)
+    for m in range(images):
+        channels = group * g.K + k, k_end - k
+        copy_band(x, (n + m, first, rows), channels, g, band, at + m * image)
+
+
+@compiled_part
+def _pack_share(dy, here, which, columns, g, cuts, LANES):
+    """Copy a share of a group's filters: all pixels of one block, then those of the next one."""
+    (n, images, first, rows), (group, share) = here, which
+    channels, pixels = g.groups * g.F, images * rows * g.J
+    at_dy = (n * g.I + first) * g.J * channels + group * g.F
+    for begin in range(0, pixels, TOGETHER):
+        f = to = 0
         for number in range(cuts.blocks):
-            width = block_width(g.F, f, g.width, LANES)
-            count = width * LANES
-            if number * cuts.shares // cuts.blocks == mine:
-                gradient = (dy, at_dy + group * g.F + f, g.groups * g.F)
-                if cuts.packs:
-                    _pack(*gradient, images * rows * g.J, min(count, g.F - f), columns, count)
-                    gradient = (columns, 0, count)
-                at_part = g.P * g.Q * k * filters + group * padded(g.F, LANES) + f
-                _correlate_block(
-                    (source, at_x + group * g.K, pixel, row, image),
-                    gradient,
-                    (part, at_part, zeros, add),
-                    (images, rows, k_end - k, width, filters),
-                    g,
-                )
+            count = block_width(g.F, f, g.width, LANES) * LANES
+            if number * cuts.shares // cuts.blocks == share:
+                valid = min(count, g.F - f)
+                for m in range(begin, min(begin + TOGETHER, pixels)):
+                    copy_run(dy, at_dy + m * channels + f, columns, to + m * count, valid)
+                    clear_run(columns, to + m * count + valid, count - valid)
+                to += pixels * count
             f += count
 
 
 @compiled_part
-def _pack(dy, at, apart, pixels, valid, columns, count):
-    """Copy `valid` numbers of each pixel: they come to lie side by side, `count` for a pixel."""
-    for k in range(pixels):
-        copy_run(dy, at + k * apart, columns, k * count, valid)
-        clear_run(columns, k * count + valid, count - valid)
+def _correlate_batch(images_of, gradients_of, target, where, g, cuts):
+    """All blocks of one share of the filters, and with each of them all slices of a batch."""
+    ((x, band), (dy, columns)), (here, group, share, slices) = (images_of, gradients_of), where
+    (n, images, first, rows), (part, zeros, add, LANES) = here, target
+    filters, f, to = g.groups * padded(g.F, LANES), 0, 0
+    for number in range(cuts.blocks):
+        width = block_width(g.F, f, g.width, LANES)
+        count = width * LANES
+        if number * cuts.shares // cuts.blocks == share:
+            at_dy = ((n * g.I + first) * g.J * g.groups + group) * g.F + f
+            gradient = (columns, to, count) if cuts.packs else (dy, at_dy, g.groups * g.F)
+            to += images * rows * g.J * count
+            for k_slice in range(*slices):
+                k, k_end = _channels(k_slice, cuts.slices, g.K)
+                at_x = ((n * g.H + g.s * first - g.top) * g.W - g.left) * g.C + group * g.K + k
+                source = (x, at_x, g.C, g.W * g.C, g.H * g.W * g.C)
+                if cuts.copies:
+                    row = columns_under(g) * (k_end - k)
+                    at_x = (k_slice - slices[0]) * cuts.in_slice
+                    source = (band, at_x, k_end - k, row, rows_under(g, rows) * row)
+                _correlate_block(
+                    source,
+                    gradient,
+                    (part, (g.P * g.Q * k * g.groups + group) * padded(g.F, LANES) + f, zeros, add),
+                    (images, rows, k_end - k, width, filters),
+                    g,
+                )
+        f += count
 
 
 @compiled_part
@@ -182,8 +233,7 @@ def _add_rows(worker, workers, parts, dw, shape, slices, LANES):
     apart = padded(F, LANES)
     for row in share_of(worker, workers, cells * K * groups):
         cell, k, group = row // (K * groups), row // groups % K, row % groups
-        mine = ((k + 1) * slices - 1) // K
-        begin, end = mine * K // slices, (mine + 1) * K // slices
+        begin, end = _channels(((k + 1) * slices - 1) // K, slices, K)
         at = ((cells * begin + cell * (end - begin) + k - begin) * groups + group) * apart
         copy_run(parts[0], at, dw, row * F, F)
         for part in range(1, parts.shape[0]):
@@ -219,14 +269,18 @@ def _plan(g, dtype, workers):
     units = -(-g.N // images) * -(-g.I // rows)
     parts = min(parts, units)
 
-    slices, shares = _cut(g, dtype, (parts, blocks, workers), size * itemsize)
-    copies = g.hangs_over or (slices > 1 and g.P * g.Q > 1)
-    packs = _packs(g, LANES, itemsize, g.P * g.Q * g.K // slices)
-    in_band = images * rows_under(g, rows) * columns_under(g) * g.groups * -(-g.K // slices)
-    in_columns = images * rows * g.J * g.width * LANES
+    pieces, shares = _cut(g, dtype, (parts, blocks, workers), size * itemsize)
+    copies = g.hangs_over or g.P * g.Q > 1 or blocks // shares >= MANY_BLOCKS
+    slices = pieces * max(1, g.K // pieces // THIN) if copies else pieces
+    batch = max(1, BATCH * slices // g.K)
+    packs = _packs(g, LANES, itemsize, g.P * g.Q * g.K // pieces)
+    in_slice = images * rows_under(g, rows) * columns_under(g) * -(-g.K // slices)
+    in_columns = images * rows * g.J * -(-blocks // shares) * g.width * LANES
     return g, Cuts(
         parts,
+        pieces,
         slices,
+        batch,
         shares,
         blocks,
         units,
@@ -234,7 +288,8 @@ def _plan(g, dtype, workers):
         rows,
         copies,
         packs,
-        in_band=in_band if copies else 0,
+        in_slice,
+        in_band=in_slice * min(batch, -(-slices // pieces)) if copies else 0,
         in_columns=in_columns if packs else 0,
     )
 
@@ -252,7 +307,7 @@ def _packs(g, LANES, itemsize, cells):
 
 def _width(g, vectors):
     """How many vectors wide tiles should be; of equals the widest, which reads dy in one go."""
-    channels = min(g.K, WIDEST)
+    channels = min(g.K, BATCH)
     run = g.Q * channels if _merges_columns(g) else channels
     return best_width(vectors, run, widest=True)
 
@@ -286,7 +341,7 @@ def _unit(g, parts, itemsize):
     """(images, rows) in a unit: as many as fit, so that all parts have the same number of units."""
 
     def fits(images, rows):
-        x = images * rows_under(g, rows) * columns_under(g) * g.groups * min(g.K, WIDEST)
+        x = images * rows_under(g, rows) * columns_under(g) * g.groups * min(g.K, BATCH)
         return x * itemsize <= UNIT_BYTES and images * rows * g.J <= UNIT_PIXELS
 
     rows = max((n for n in range(1, g.I + 1) if fits(1, n)), default=1)
@@ -303,22 +358,20 @@ def _rounded_up(count, divisor):
 
 
 def _cut(g, dtype, settings, size):
-    """(slices of channels, shares of filters), for which the busiest worker is done first."""
+    """(pieces of channels, shares of filters), for which the busiest worker is done first."""
     parts, blocks, workers = settings
     LANES, pixels = lanes(dtype), g.N * g.I * g.J / parts
-    fewest, most = -(-g.K // WIDEST), max(1, g.K // THINNEST)
-    if g.groups > 1:
-        fewest = most = 1
-    pieces = -(-size // PIECE_BYTES)
-    choices = [(n, m) for n in range(fewest, most + 1) for m in range(1, blocks + 1)]
-    wanted = [c for c in choices if pieces <= math.prod(c) <= 4 * max(pieces, workers)]
+    most = max(1, g.K // THINNEST) if g.groups == 1 else 1
+    fewest = -(-size // PIECE_BYTES)
+    choices = [(n, m) for n in range(1, most + 1) for m in range(1, blocks + 1)]
+    wanted = [c for c in choices if fewest <= math.prod(c) <= 4 * max(fewest, workers)]
 
     def finish(choice):
-        slices, shares = choice
-        channels, vectors = g.groups * -(-g.K // slices), -(-blocks // shares) * g.width
+        pieces, shares = choice
+        channels, vectors = g.groups * -(-g.K // pieces), -(-blocks // shares) * g.width
         worked = g.P * g.Q * channels * vectors / 2
         fetched = (g.s * g.t * channels / LANES + g.groups * vectors) * VECTOR_CYCLES
-        rounds = -(-parts * slices * shares // workers)
+        rounds = -(-parts * pieces * shares // workers)
         return rounds * (TASK_CYCLES + pixels * (worked + fetched))
 
     return min(wanted or choices, key=finish)

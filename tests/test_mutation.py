@@ -10,6 +10,7 @@ from pathlib import Path
 import planting
 import pytest
 import score
+import trial
 
 SOURCE = '''"""A module."""
 
@@ -82,6 +83,14 @@ def test_every_folder_has_witnesses_that_exist():
 
 
 @pytest.mark.slow
+def test_another_copy_of_the_library_is_not_tested(tmp_path):
+    trial._must_be_this_checkout(tmp_path / "a.py", tmp_path / "b" / ".." / "a.py")
+    with pytest.raises(
+        RuntimeError, match=r"b.py should be tested, but .*a.py. Install this folder"
+    ):
+        trial._must_be_this_checkout(tmp_path / "a.py", tmp_path / "b.py")
+
+
 def test_the_score_counts_what_the_tests_notice():
     """Before it counts, the program makes sure that the tests pass without a mistake."""
     words = "shape --folder minicnn/ops --sample 5".split()

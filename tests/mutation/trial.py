@@ -185,7 +185,21 @@ def _import_all(paths: Iterable[Path]) -> None:
     for path in paths:
         if path.is_relative_to(ROOT):  # and no test of this tool
             name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-            importlib.import_module(f"minicnn.{name.removeprefix('minicnn.')}")
+            module = importlib.import_module(f"minicnn.{name.removeprefix('minicnn.')}")
+            _must_be_this_checkout(Path(str(module.__file__)), path)
+
+
+def _must_be_this_checkout(imported: Path, wanted: Path) -> None:
+    """What else would be tested is not what the mutants are made of, and all of them would survive.
+
+    Raises:
+        RuntimeError: another copy of minicnn has been imported.
+    """
+    if imported.resolve() != wanted.resolve():
+        raise RuntimeError(
+            f"{wanted} should be tested, but what is imported is {imported}. Install this folder: "
+            f"pip install -e {ROOT}"
+        )
 
 
 def _warm_up() -> None:
