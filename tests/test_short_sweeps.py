@@ -13,9 +13,9 @@ import pytest
 from minicnn.backend import kernels
 
 conv2d = kernels.conv2d
-correlate, geometry, planning, registers = (
+correlate, packing, registers, simd, spread, sweep = (
     importlib.import_module(f"minicnn.kernels.{name}")
-    for name in ("correlate", "geometry", "planning", "registers")
+    for name in ("correlate", "packing", "registers", "simd", "spread", "sweep")
 )
 LANES = registers.lanes(np.float64)
 NO_PADDING = ((0, 0), (0, 0))
@@ -92,6 +92,8 @@ def by_definition(case):
     return y, dx, dw
 
 
+INSIDE = "begins inside"  # which no layer asks for, and NumPy's padding cannot say
+CASES[INSIDE] = Case((2, 5, 7, 3), (2, 2), LANES, (1, 2), ((-1, 0), (-2, 0)))
 RESULTS = {name: by_definition(case) for name, case in CASES.items()}
 
 
@@ -108,7 +110,7 @@ def use_unwritten_memory(monkeypatch, *modules):
             monkeypatch.setattr(module, "scratch", lambda n, m, dtype: unwritten((n, m), dtype))
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [name for name in CASES if name != INSIDE])
 def test_the_references_are_the_formulas(name):
     case, (x, weight, dy), (y, dx, dw) = CASES[name], operands(CASES[name]), RESULTS[name]
     bias, where = whole(4, case.F), case.arrangement
@@ -136,7 +138,8 @@ CUTS = {
 def cuts_of(g, wanted, copies, packs):
     """The Geometry with all fields and the Cuts, but no more than there is to be cut."""
     parts, pieces, slices, batch, shares, images, rows, width = wanted
-    pieces, slices, images, rows = min(pieces, g.K), min(slices, g.K), min(images, g.N), min(rows, g.I)
+    pieces, slices = min(pieces, g.K), min(slices, g.K)
+    images, rows = min(images, g.N), min(rows, g.I)
     slices = max(pieces, slices) if copies else pieces
     units, blocks = -(-g.N // images) * -(-g.I // rows), correlate.block_count(g.F, width, LANES)
     in_slice = images * g.band_size(rows) // g.C * -(-g.K // slices)
@@ -174,3 +177,140 @@ def test_gradients_of_filters(name, cuts, monkeypatch):
         dw = unwritten(case.weight_shape, float)
         correlate.correlate(x, dy, dw, case.geometry)
         np.testing.assert_array_equal(dw, RESULTS[name][2])
+
+
+@as_python
+@pytest.mark.parametrize("cuts", ["all at once", "pixels", "channels"])
+@pytest.mark.parametrize("padding", [NO_PADDING, ((1, 0), (0, 1))], ids=str)
+def test_tiles_may_go_through_the_columns_of_a_window(padding, cuts, monkeypatch):
+    case = Case((2, 5, 4, 5), (2, 3), 2, (2, 1), padding)
+    (x, _, dy), expected = operands(case), by_definition(case)[2]
+
+    def turned_tile(_, shape, x, at_x, dy, at_dy, start, __, y, at_y, add, floor, loops):
+        images, rows, J, image, row, column, _, apart, y_pixel = loops
+        for k, q in np.ndindex(shape[0] * shape[1], case.window[1]):
+            total = start[:LANES].copy()
+            for n, i, j in np.ndindex(images, rows, J):
+                number = x[at_x + n * image + i * row + (j + q) * column + k]
+                total += number * dy[at_dy + ((n * rows + i) * J + j) * apart :][:LANES]
+            cell = y[at_y + (q * column + k) * y_pixel :][:LANES]
+            cell[:] = cell + total if add else total
+
+    def plan(g, dtype, workers):
+        g, chosen = cuts_of(g, (*CUTS[cuts][:-1], 1), True, True)
+        return g._replace(across=2), chosen
+
+    monkeypatch.setattr(correlate, "tile", turned_tile)
+    monkeypatch.setattr(correlate, "_plan", plan)
+    use_unwritten_memory(monkeypatch, correlate)
+    dw = unwritten(case.weight_shape, float)
+    correlate.correlate(x, dy, dw, case.geometry)
+    np.testing.assert_array_equal(dw, expected)
+
+
+def test_no_image_has_no_gradient_of_filters():
+    dw, g = unwritten((2, 2, 3, 4), float), Case((0, 5, 5, 3), (2, 2), 4).geometry
+    correlate.correlate(np.ones((0, 5, 5, 3)), np.ones((0, 4, 4, 4)), dw, g)
+    np.testing.assert_array_equal(dw, 0)
+
+
+# rows of y in a task, shares of the filters, vectors in a tile
+BANDS = {
+    "whole images": (9, 1, 4),
+    "rows": (1, 1, 1),
+    "two rows": (2, 2, 2),
+    "a vector each": (3, 3, 1),
+}
+
+
+@pytest.fixture
+def bands(monkeypatch):
+    """A function that lets sweeps be cut so, and by three workers."""
+
+    def cut_up(band, shares, width, across=0, asks=False):
+        def plan(g, dtype, workers):
+            blocks = packing.block_count(g.F, width, LANES)
+            spill = simd.MOST_PIXELS * width * LANES
+            cut = sweep.Cut(g.hangs_over, asks, min(shares, blocks), blocks, LANES, spill)
+            fields = {"band": min(band, g.I), "width": width, "across": across}
+            return g._replace(tiles=simd.tiles(dtype), **fields), cut
+
+        use_unwritten_memory(monkeypatch, sweep, packing)
+        monkeypatch.setattr(sweep, "plan", plan)
+        for module in (sweep, packing):
+            monkeypatch.setattr(module, "thread_count", lambda: 3)
+        monkeypatch.setattr(packing, "ALONE", 0)
+
+    return cut_up
+
+
+def check_sweep(name):
+    """With and without a bias, and relu."""
+    case, (x, weight, _), (y, *_) = CASES[name], operands(CASES[name]), RESULTS[name]
+    g, filters, shape = conv2d.described(x.shape, weight, case.arrangement)
+    bias, found = whole(4, case.F), unwritten(shape, float)
+    sweep.sweep(x, filters, None, False, found, g)
+    np.testing.assert_array_equal(found, y)
+    found.fill(np.nan)
+    sweep.sweep(x, filters, bias, True, found, g)
+    np.testing.assert_array_equal(found, np.maximum(y + bias, 0))
+
+
+@pytest.mark.parametrize("cut", BANDS)
+@pytest.mark.parametrize("name", CASES)
+def test_sweeps(name, cut, bands):
+    bands(*BANDS[cut])
+    check_sweep(name)
+
+
+@as_python
+@pytest.mark.parametrize("steps", [1, 2, 5, 7, 12])
+@pytest.mark.parametrize("name", ["groups", "nowhere", "dilation", INSIDE])
+def test_sums_in_stretches(name, steps, bands, monkeypatch):
+    bands(2, 2, 1)
+    monkeypatch.setattr(sweep, "STRETCH_BYTES", steps * LANES * 8)
+    check_sweep(name)
+
+
+@as_python
+@pytest.mark.parametrize("name", ["above and on the right", "strides", "one row"])
+def test_tiles_of_a_row(name, bands):
+    case = CASES[name]
+    assert case.strides[1] == case.dilation[1] == 1
+    bands(2, 2, 1, across=3)
+    check_sweep(name)
+
+
+@pytest.mark.parametrize("name", ["nowhere", "groups of whole vectors", "wide strides", INSIDE])
+def test_filters_that_are_read_as_they_are(name, bands, monkeypatch):
+    bands(2, 2, 2)
+    monkeypatch.setattr(sweep, "step_in_place", lambda g, cut: g.groups * g.F)
+    monkeypatch.setattr(sweep, "pack", None)
+    check_sweep(name)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+@pytest.mark.parametrize("h", range(-5, 6))
+def test_rows_of_a_window_outside_are_left_out(h, d):
+    g = Case((1, 4, 9, 1), (3, 1), 1, dilation=(d, 1)).geometry
+    inside = [a for a in range(3) if 0 <= h + d * a < 4]
+    expected = (inside[0], inside[-1] + 1) if inside else (0, 1)
+    assert sweep._window_rows(h, 3, g) == expected
+
+
+@pytest.mark.parametrize(
+    "loops, most, expected",
+    [
+        ((3, 2, 5), 30, (3, 2, 1)),
+        ((3, 2, 5), 60, (3, 2, 1)),
+        ((3, 2, 5), 29, (2, 2, 1)),
+        ((3, 2, 5), 10, (1, 2, 1)),
+        ((3, 2, 5), 9, (1, 1, 1)),
+        ((3, 2, 5), 5, (1, 1, 1)),
+        ((3, 2, 5), 4, (1, 1, 2)),
+        ((3, 2, 5), 2, (1, 1, 3)),
+        ((3, 2, 5), 1, (1, 1, 5)),
+    ],
+)
+def test_a_stretch_has_no_more_steps_than_wanted(loops, most, expected):
+    assert sweep._stretch(*loops, most) == expected
