@@ -4,6 +4,7 @@ All numbers are whole, and so few that no sum of them is rounded: results must b
 """
 
 import importlib
+from functools import partial
 from typing import NamedTuple
 
 import numba
@@ -13,9 +14,9 @@ import pytest
 from minicnn.backend import kernels
 
 conv2d = kernels.conv2d
-correlate, packing, registers, simd, spread, sweep = (
+correlate, geometry, packing, registers, simd, spread, sweep = (
     importlib.import_module(f"minicnn.kernels.{name}")
-    for name in ("correlate", "packing", "registers", "simd", "spread", "sweep")
+    for name in ("correlate", "geometry", "packing", "registers", "simd", "spread", "sweep")
 )
 LANES = registers.lanes(np.float64)
 NO_PADDING = ((0, 0), (0, 0))
@@ -135,7 +136,7 @@ CUTS = {
 }
 
 
-def cuts_of(g, wanted, copies, packs):
+def cuts_of(wanted, copies, packs, g, *_):
     """The Geometry with all fields and the Cuts, but no more than there is to be cut."""
     parts, pieces, slices, batch, shares, images, rows, width = wanted
     pieces, slices = min(pieces, g.K), min(slices, g.K)
@@ -168,11 +169,9 @@ def test_gradients_of_filters(name, cuts, monkeypatch):
     case, (x, _, dy) = CASES[name], operands(CASES[name])
     use_unwritten_memory(monkeypatch, correlate)
     monkeypatch.setattr(correlate, "thread_count", lambda: 3)
-    must_copy, must_pack = case.geometry.hangs_over, case.geometry.F % LANES > 0
-    for copies, packs in {(True, True), (must_copy, must_pack)}:
-        def plan(g, dtype, workers):
-            return cuts_of(g, CUTS[cuts], copies, packs)
-
+    g = case.geometry
+    for settings in {(True, True), (g.hangs_over, g.F % LANES > 0)}:
+        plan = partial(cuts_of, CUTS[cuts], *settings)
         monkeypatch.setattr(correlate, "_plan", plan)
         dw = unwritten(case.weight_shape, float)
         correlate.correlate(x, dy, dw, case.geometry)
@@ -197,7 +196,7 @@ def test_tiles_may_go_through_the_columns_of_a_window(padding, cuts, monkeypatch
             cell[:] = cell + total if add else total
 
     def plan(g, dtype, workers):
-        g, chosen = cuts_of(g, (*CUTS[cuts][:-1], 1), True, True)
+        g, chosen = cuts_of((*CUTS[cuts][:-1], 1), True, True, g)
         return g._replace(across=2), chosen
 
     monkeypatch.setattr(correlate, "tile", turned_tile)
@@ -264,8 +263,8 @@ def test_sweeps(name, cut, bands):
 
 
 @as_python
-@pytest.mark.parametrize("steps", [1, 2, 5, 7, 12])
-@pytest.mark.parametrize("name", ["groups", "nowhere", "dilation", INSIDE])
+@pytest.mark.parametrize("steps", [1, 3, 7, 12])
+@pytest.mark.parametrize("name", ["groups", "strides", "dilation", INSIDE])
 def test_sums_in_stretches(name, steps, bands, monkeypatch):
     bands(2, 2, 1)
     monkeypatch.setattr(sweep, "STRETCH_BYTES", steps * LANES * 8)
@@ -287,6 +286,28 @@ def test_filters_that_are_read_as_they_are(name, bands, monkeypatch):
     monkeypatch.setattr(sweep, "step_in_place", lambda g, cut: g.groups * g.F)
     monkeypatch.setattr(sweep, "pack", None)
     check_sweep(name)
+
+
+@as_python
+@pytest.mark.parametrize("name", ["nowhere", "groups", "below and on the left"])
+def test_a_task_fills_its_rows_with_its_filters(name, bands):
+    bands(2, 3, 1)
+    case, (x, weight, _), y = CASES[name], operands(CASES[name]), RESULTS[name][0]
+    g, filters, _ = conv2d.described(x.shape, weight, case.arrangement)
+    g, job = sweep.prepare(filters, None, False, g)
+    times = np.zeros((g.N, g.I, g.J, g.groups, g.F))
+    for task in range(job.shares * sweep.tasks_per_share(g)):
+        n, first, rows, mine = sweep.place_of(task, g)
+        memory, found = unwritten(sweep.scratch_size(g, job), float), unwritten(y.shape, float)
+        target = found.reshape(-1), (n * g.I + first) * g.J * case.F, memory[: job.spill]
+        where = n, first, rows, mine
+        sweep.sweep_rows(x.reshape(-1), target, memory[job.spill :], where, g, job)
+        begin, end = packing.filters_of(mine, job.shares, job.blocks, g.F, g.width, LANES)
+        filled = np.zeros_like(times)
+        filled[n, first : first + rows, ..., begin:end] = 1
+        np.testing.assert_array_equal(found, np.where(filled.reshape(y.shape), y, np.nan))
+        times += filled
+    np.testing.assert_array_equal(times, 1)
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])
@@ -314,3 +335,224 @@ def test_rows_of_a_window_outside_are_left_out(h, d):
 )
 def test_a_stretch_has_no_more_steps_than_wanted(loops, most, expected):
     assert sweep._stretch(*loops, most) == expected
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """The arguments of all calls of some functions of sweep.py, in their order."""
+    noted = {name: [] for name in ("tile", "store_fence", "fetch_run", "claim_run")}
+
+    def call(name, function, *args):
+        noted[name].append(args)
+        function(*args)
+
+    for name in noted:
+        monkeypatch.setattr(sweep, name, partial(call, name, getattr(sweep, name)))
+    return noted
+
+
+def lined_up(shape):
+    """An array of NaN that begins where vectors like it."""
+    wide = unwritten(np.prod(shape) + 8, float)
+    begin = -wide.ctypes.data % 64 // 8
+    return wide[begin : begin + np.prod(shape)].reshape(shape)
+
+
+@as_python
+@pytest.mark.parametrize(
+    "cached, stretch, modes, fences",
+    [
+        (0, 1 << 18, {sweep.PASS_CACHES}, 3),
+        (0, 5 * LANES * 8, {sweep.ADD, sweep.REPLACE}, 3),
+        (1 << 24, 1 << 18, {sweep.REPLACE}, 0),
+    ],
+)
+def test_large_results_pass_the_caches(cached, stretch, modes, fences, bands, calls, monkeypatch):
+    bands(2, 2, 1, asks=cached == 0)
+    monkeypatch.setattr(sweep, "CACHED_BYTES", cached)
+    monkeypatch.setattr(sweep, "STRETCH_BYTES", stretch)
+    case, y = CASES["nowhere"], lined_up(RESULTS["nowhere"][0].shape)
+    x, weight, _ = operands(case)
+    g, filters, _ = conv2d.described(x.shape, weight, case.arrangement)
+    sweep.sweep(x, filters, None, False, y, g)
+    np.testing.assert_array_equal(y, RESULTS["nowhere"][0])
+    assert {call[10] for call in calls["tile"]} == modes
+    assert len(calls["store_fence"]) == fences
+    assert not calls["claim_run"] and not calls["fetch_run"]
+
+
+@as_python
+@pytest.mark.parametrize("stretch", [1 << 18, 5 * LANES * 8])
+@pytest.mark.parametrize("name", ["nowhere", "strides", INSIDE])
+def test_memory_is_asked_for_once(name, stretch, bands, calls, monkeypatch):
+    bands(2, 3, 1, asks=True)
+    monkeypatch.setattr(sweep, "STRETCH_BYTES", stretch)
+    case, (x, weight, _), y = CASES[name], operands(CASES[name]), RESULTS[name][0].copy()
+    g, filters, _ = conv2d.described(x.shape, weight, case.arrangement)
+    sweep.sweep(x, filters, None, False, y, g)
+    row, x_rows = g.J * g.F, g.s * g.W * g.C
+    claims = [(k + 1) * row for k in range(g.N * g.I)]
+    assert [call[1:] for call in calls["claim_run"]] == [(at, row) for at in claims]
+    fetches = [
+        n * g.H * g.W * g.C + (min(first + 2, g.I) + i) * x_rows
+        for n in range(g.N)
+        for first in range(0, g.I, 2)
+        for i in range(min(2, g.I - first))
+    ]
+    assert [call[1:] for call in calls["fetch_run"]] == [(at, x_rows) for at in fetches]
+
+
+def under(case, n, h, w, channels):
+    """Some channels of a pixel of the image; outside of it 0."""
+    _, H, W, _ = case.x_shape
+    x = operands(case)[0]
+    return (
+        x[n, h, w, channels] if 0 <= h < H and 0 <= w < W else np.zeros_like(x[0, 0, 0, channels])
+    )
+
+
+@pytest.mark.parametrize("first, rows", [(0, 1), (1, 2)])
+@pytest.mark.parametrize("name", CASES)
+def test_a_band_is_what_lies_under_rows_of_windows(name, first, rows):
+    case, g = CASES[name], CASES[name].geometry
+    n, x = g.N - 1, operands(case)[0].reshape(-1)
+    first, rows = min(first, g.I - 1), min(rows, g.I - first)
+    across, down = geometry.columns_under(g), geometry.rows_under(g, rows)
+    assert across == g.t * (g.J - 1) + g.e * (g.Q - 1) + 1
+    assert down == g.s * (rows - 1) + g.d * (g.P - 1) + 1
+    assert g.band_size(rows) == across * down * g.C
+    for k, k_end in ((0, g.C), (g.C // 3, g.C - g.C // 3)):
+        expected = [
+            under(case, n, g.s * first + r - g.top, c - g.left, slice(k, k_end))
+            for r, c in np.ndindex(down, across)
+        ]
+        size = across * down * (k_end - k)
+        band = unwritten(size + 5, float)
+        geometry.copy_band(x, (n, first, rows), (k, k_end - k), g, band, 3)
+        np.testing.assert_array_equal(band[3:-2], np.ravel(expected))
+        assert np.isnan(band[:3]).all() and np.isnan(band[-2:]).all()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_band_is_pasted_where_windows_reach(name):
+    case, g = CASES[name], CASES[name].geometry
+    across, down = geometry.columns_under(g), geometry.rows_under(g, g.I)
+    band, x = whole(5, down, across, g.C), unwritten(case.x_shape, float)
+    at = np.concatenate([unwritten(3, float), band.reshape(-1)])
+    geometry.paste_band(at, 3, x.reshape(-1), g.N - 1, g)
+    assert np.isnan(x[:-1]).all()
+    for h, w in np.ndindex(g.H, g.W):
+        r, c = h + g.top, w + g.left
+        inside = 0 <= r < down and 0 <= c < across
+        np.testing.assert_array_equal(x[-1, h, w], band[r, c] if inside else 0)
+
+
+@pytest.mark.parametrize("workers", [1, 3, 5, 20])
+def test_each_task_is_one_workers_and_none_has_two_more_than_another(workers):
+    shares = [geometry.share_of(worker, workers, 14) for worker in range(workers)]
+    assert [task for share in shares for task in share] == [*range(14)]
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def blocks_of(F, width):
+    """(begin, end) of the blocks of filters of one group, in whole vectors."""
+    begin, end, found = 0, -(-F // LANES) * LANES, []
+    while begin < end:
+        while width * LANES > end - begin:
+            width //= 2
+        found.append((begin, begin + width * LANES))
+        begin += width * LANES
+    return found
+
+
+def packed_by_definition(filters, width):
+    F = filters.shape[4]
+    filled = np.pad(filters, [(0, 0)] * 4 + [(0, -F % LANES)])
+    return np.concatenate(
+        [group[..., f:end].ravel() for group in filled for f, end in blocks_of(F, width)]
+    )
+
+
+FILTERS = [(1, 2, 3, 5, 7 * LANES + 1), (2, 3, 1, 7, LANES - 1), (3, 1, 2, 1, 5 * LANES)]
+
+
+def check_packing(shape, width, order):
+    filters = whole(6, *(shape[k] for k in order)).transpose(np.argsort(order))
+    expected = packed_by_definition(filters, width)
+    np.testing.assert_array_equal(packing.pack(filters, width), expected)
+    assert packing.block_count(shape[4], width, LANES) == len(blocks_of(shape[4], width))
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("width", [1, 2, 4])
+@pytest.mark.parametrize("shape", FILTERS, ids=str)
+def test_filters_are_packed(shape, width, workers, monkeypatch):
+    use_unwritten_memory(monkeypatch, packing)
+    monkeypatch.setattr(packing, "thread_count", lambda: workers)
+    monkeypatch.setattr(packing, "ALONE", 0)
+    for order in ((0, 1, 2, 3, 4), (1, 2, 3, 0, 4), (0, 1, 2, 4, 3), (1, 2, 4, 0, 3)):
+        check_packing(shape, width, order)
+
+
+@as_python
+@pytest.mark.parametrize("steps", [1, 2, 4, 5])
+@pytest.mark.parametrize("shape", FILTERS, ids=str)
+def test_filters_are_packed_a_few_steps_at_a_time(shape, steps, monkeypatch):
+    use_unwritten_memory(monkeypatch, packing)
+    monkeypatch.setattr(packing, "STEPS", steps)
+    for order in ((0, 1, 2, 3, 4), (0, 1, 2, 4, 3)):
+        check_packing(shape, 2, order)
+    _, P, Q, K, _ = shape
+    assert packing.piece_count(P, Q, K) == P * Q * -(-K // steps)
+
+
+@pytest.mark.parametrize("shares", [1, 2, 3])
+@pytest.mark.parametrize("width", [1, 2, 4])
+@pytest.mark.parametrize("F", [3 * LANES, 7 * LANES - 1, 11 * LANES + 1])
+def test_shares_are_made_of_neighbouring_blocks(F, width, shares):
+    blocks = blocks_of(F, width)
+    shares = min(shares, len(blocks))
+    for share in range(shares):
+        mine = [b for n, b in enumerate(blocks) if n * shares // len(blocks) == share]
+        expected = mine[0][0], min(mine[-1][1], F)
+        assert packing.filters_of(share, shares, len(blocks), F, width, LANES) == expected
+
+
+@pytest.fixture
+def gifts(monkeypatch):
+    """A function that lets `spread` be cut so, and by three workers."""
+
+    def cut_up(band, shares, width):
+        def plan(g, dtype, workers):
+            blocks = packing.block_count(g.F, width, LANES)
+            fields = {"band": min(band, g.H), "width": width, "tiles": simd.tiles(dtype)}
+            shared = 1 if spread._are_runs(g) else min(shares, blocks)
+            return g._replace(**fields), (shared, blocks)
+
+        use_unwritten_memory(monkeypatch, spread, packing, conv2d)
+        monkeypatch.setattr(spread, "_plan", plan)
+        monkeypatch.setattr(spread, "thread_count", lambda: 3)
+        monkeypatch.setattr(conv2d, "sweep", None)
+        monkeypatch.setattr(conv2d, "GIVING", -(10**9))
+
+    return cut_up
+
+
+@pytest.mark.parametrize("cut", BANDS)
+@pytest.mark.parametrize("name", CASES)
+def test_windows_give_back(name, cut, gifts):
+    gifts(*BANDS[cut])
+    case, (x, weight, dy) = CASES[name], operands(CASES[name])
+    dx = conv2d.input_grad.cpu(dy, weight, x.shape, *case.arrangement)
+    np.testing.assert_array_equal(dx, RESULTS[name][1])
+
+
+@pytest.mark.parametrize("cut", BANDS)
+@pytest.mark.parametrize("name", ["above and on the right", "groups", "dilation", "one column"])
+def test_pixels_take_from_the_windows_around_them(name, cut, bands, monkeypatch):
+    bands(*BANDS[cut])
+    for constant, value in {"spread": None, "GIVING": 10**9, "lanes": lambda dtype: 1}.items():
+        monkeypatch.setattr(conv2d, constant, value)
+    case, (x, weight, dy) = CASES[name], operands(CASES[name])
+    dx = conv2d.input_grad.cpu(dy, weight, x.shape, *case.arrangement)
+    np.testing.assert_array_equal(dx, RESULTS[name][1])
