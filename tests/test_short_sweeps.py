@@ -13,10 +13,10 @@ import pytest
 
 from minicnn.backend import kernels
 
-conv2d = kernels.conv2d
-correlate, geometry, packing, registers, simd, spread, sweep = (
-    importlib.import_module(f"minicnn.kernels.{name}")
-    for name in ("correlate", "geometry", "packing", "registers", "simd", "spread", "sweep")
+conv2d, conv_pool, max_pool2d = kernels.conv2d, kernels.conv_pool, kernels.max_pool2d
+NAMES = "correlate depthwise geometry packing registers simd spread sweep winners"
+correlate, depthwise, geometry, packing, registers, simd, spread, sweep, winners = (
+    importlib.import_module(f"minicnn.kernels.{name}") for name in NAMES.split()
 )
 LANES = registers.lanes(np.float64)
 NO_PADDING = ((0, 0), (0, 0))
@@ -59,6 +59,7 @@ CASES = {
     "wide strides": Case((2, 7, 8, 2), (2, 1), LANES, (3, 4)),
     "dilation": Case((2, 6, 8, 3), (2, 3), 5, (1, 1), ((0, 1), (2, 0)), (2, 3)),
     "dilation of groups": Case((1, 5, 6, 4), (2, 2), 6, (2, 1), ((1, 1), (1, 1)), (3, 2), 2),
+    "a tall window": Case((1, 4, 3, 3), (4, 2), LANES, padding=((2, 1), (0, 0))),
     "one row": Case((3, 1, 7, 4), (1, 3), 9, padding=((0, 0), (1, 1))),
     "one column": Case((2, 6, 1, 5), (2, 1), 7, padding=((1, 1), (0, 0))),
     "one pixel": Case((2, 3, 5, 17), (1, 1), 4 * LANES + 3),
@@ -78,9 +79,10 @@ def operands(case):
     return whole(1, *case.x_shape), whole(2, *case.weight_shape), whole(3, g.N, g.I, g.J, case.F)
 
 
-def by_definition(case):
+def by_definition(case, dy=None):
     """y, dx and dw, product by product; those of a group of channels at a time."""
-    (x, weight, dy), (s, t), ((top, _), (left, _)) = operands(case), case.strides, case.padding
+    x, weight, any_dy = operands(case)
+    dy, (s, t), ((top, _), (left, _)) = any_dy if dy is None else dy, case.strides, case.padding
     (d, e), (P, Q, K, _), F = case.dilation, weight.shape, case.F // case.groups
     y, dx, dw = np.zeros_like(dy), np.zeros_like(x), np.zeros_like(weight)
     for n, i, j, p, q, group in np.ndindex(*dy.shape[:3], P, Q, case.groups):
@@ -99,7 +101,7 @@ RESULTS = {name: by_definition(case) for name, case in CASES.items()}
 
 
 def unwritten(shape, dtype):
-    return np.full(shape, np.nan, dtype)
+    return np.full(shape, np.nan if np.dtype(dtype).kind == "f" else -1, dtype)
 
 
 def use_unwritten_memory(monkeypatch, *modules):
@@ -263,10 +265,21 @@ def test_sweeps(name, cut, bands):
 
 
 @as_python
-@pytest.mark.parametrize("steps", [1, 3, 7, 12])
-@pytest.mark.parametrize("name", ["groups", "strides", "dilation", INSIDE])
-def test_sums_in_stretches(name, steps, bands, monkeypatch):
-    bands(2, 2, 1)
+@pytest.mark.parametrize(
+    "name, width, steps",
+    [
+        ("groups", 1, 1),
+        ("groups", 1, 3),
+        ("strides", 1, 12),
+        ("dilation", 1, 7),
+        ("dilation", 1, 2),
+        ("a tall window", 1, 12),
+        (INSIDE, 1, 5),
+        ("one pixel", 4, 20),
+    ],
+)
+def test_sums_in_stretches(name, width, steps, bands, monkeypatch):
+    bands(2, 2, width)
     monkeypatch.setattr(sweep, "STRETCH_BYTES", steps * LANES * 8)
     check_sweep(name)
 
@@ -295,6 +308,8 @@ def test_a_task_fills_its_rows_with_its_filters(name, bands):
     case, (x, weight, _), y = CASES[name], operands(CASES[name]), RESULTS[name][0]
     g, filters, _ = conv2d.described(x.shape, weight, case.arrangement)
     g, job = sweep.prepare(filters, None, False, g)
+    assert sweep.scratch_size(g, job) == job.spill + (g.band_size(g.band) if g.hangs_over else 0)
+    assert not job.passes
     times = np.zeros((g.N, g.I, g.J, g.groups, g.F))
     for task in range(job.shares * sweep.tasks_per_share(g)):
         n, first, rows, mine = sweep.place_of(task, g)
@@ -317,6 +332,13 @@ def test_rows_of_a_window_outside_are_left_out(h, d):
     inside = [a for a in range(3) if 0 <= h + d * a < 4]
     expected = (inside[0], inside[-1] + 1) if inside else (0, 1)
     assert sweep._window_rows(h, 3, g) == expected
+
+
+@as_python
+def test_rows_of_zeros_are_not_added_up(bands, calls):
+    bands(2, 1, 4)
+    check_sweep("a tall window")  # twice
+    assert [call[-1][0] for call in calls["tile"]] == [2, 3, 4, 3] * 2
 
 
 @pytest.mark.parametrize(
@@ -383,23 +405,24 @@ def test_large_results_pass_the_caches(cached, stretch, modes, fences, bands, ca
 
 @as_python
 @pytest.mark.parametrize("stretch", [1 << 18, 5 * LANES * 8])
-@pytest.mark.parametrize("name", ["nowhere", "strides", INSIDE])
+@pytest.mark.parametrize("name", ["nowhere", "groups of whole vectors", "strides", INSIDE])
 def test_memory_is_asked_for_once(name, stretch, bands, calls, monkeypatch):
     bands(2, 3, 1, asks=True)
     monkeypatch.setattr(sweep, "STRETCH_BYTES", stretch)
     case, (x, weight, _), y = CASES[name], operands(CASES[name]), RESULTS[name][0].copy()
     g, filters, _ = conv2d.described(x.shape, weight, case.arrangement)
     sweep.sweep(x, filters, None, False, y, g)
-    row, x_rows = g.J * g.F, g.s * g.W * g.C
-    claims = [(k + 1) * row for k in range(g.N * g.I)]
-    assert [call[1:] for call in calls["claim_run"]] == [(at, row) for at in claims]
+    row, x_rows = g.J * case.F, g.s * g.W * g.C
+    claims = [(k + 1) * row + group * g.F for k in range(g.N * g.I) for group in range(g.groups)]
+    assert sorted(call[1:] for call in calls["claim_run"]) == [(at, row) for at in claims]
     fetches = [
         n * g.H * g.W * g.C + (min(first + 2, g.I) + i) * x_rows
         for n in range(g.N)
         for first in range(0, g.I, 2)
         for i in range(min(2, g.I - first))
+        for _ in range(g.groups)
     ]
-    assert [call[1:] for call in calls["fetch_run"]] == [(at, x_rows) for at in fetches]
+    assert sorted(call[1:] for call in calls["fetch_run"]) == [(at, x_rows) for at in fetches]
 
 
 def under(case, n, h, w, channels):
@@ -556,3 +579,116 @@ def test_pixels_take_from_the_windows_around_them(name, cut, bands, monkeypatch)
     case, (x, weight, dy) = CASES[name], operands(CASES[name])
     dx = conv2d.input_grad.cpu(dy, weight, x.shape, *case.arrangement)
     np.testing.assert_array_equal(dx, RESULTS[name][1])
+
+
+# window, strides and padding
+POOLINGS = [((2, 2), (2, 2), NO_PADDING), ((3, 2), (1, 2), ((2, 1), (0, 1)))]
+
+
+@pytest.mark.parametrize("cut", [(9, 1, 4), (1, 2, 1), (2, 3, 1)], ids=str)
+@pytest.mark.parametrize("pooling", POOLINGS, ids=str)
+@pytest.mark.parametrize("name", ["nowhere", "groups", "below and on the left", "dilation"])
+def test_sweeps_that_are_pooled(name, pooling, cut, bands, monkeypatch):
+    bands(*cut)
+    rows, shares, _ = cut
+    use_unwritten_memory(monkeypatch, conv_pool)
+    monkeypatch.setattr(conv_pool, "thread_count", lambda: 3)
+
+    def best_cut(g, lanes, blocks, placement, *_):
+        return min(rows, placement[6]), min(shares, blocks)
+
+    monkeypatch.setattr(conv_pool, "_best_cut", best_cut)
+    case, (x, weight, _), (window, *placement) = CASES[name], operands(CASES[name]), pooling
+    args = x, weight, whole(4, case.F), case.arrangement, window, placement
+    for found, expected in zip(
+        conv_pool.forward.cpu(*args), conv_pool.forward.reference(*args), strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)
+
+
+WINNERS = {
+    "copied": Case((3, 5, 6, LANES + 1), (3, 2), 7, padding=((1, 0), (0, 1))),
+    "as they are": Case((3, 6, 6, LANES), (2, 3), 5),
+    "strides": Case((2, 7, 6, LANES), (3, 2), LANES + 1, (2, 1), ((1, 1), (1, 0))),
+    "dilation": Case((2, 7, 6, LANES), (2, 2), 2, dilation=(2, 1)),
+    "long rows": Case((2, 6, 5, 3 * LANES), (4, 3), 2),
+}
+
+
+@pytest.fixture(params=[0, 3000, 1 << 15])
+def units(request, monkeypatch):
+    """Units of one image, of a few and of all, for three workers."""
+    use_unwritten_memory(monkeypatch, winners)
+    monkeypatch.setattr(winners, "thread_count", lambda: 3)
+    monkeypatch.setattr(winners, "UNIT_BYTES", request.param)
+    winners._plan.cache_clear()
+    yield
+    winners._plan.cache_clear()
+
+
+def check_winners(case):
+    x, weight, _ = operands(case)
+    z, *_ = by_definition(case)
+    y, where = max_pool2d.forward.reference(z, (2, 2), (1, 2), NO_PADDING)
+    dy = whole(7, *y.shape) * (whole(8, *y.shape) > 0)
+    _, dx, dw = by_definition(case, max_pool2d.scatter.reference(dy, where, z.shape))
+    found = unwritten(dw.shape, float)
+    winners.weight_grad(x, dy, where, found, case.geometry)
+    np.testing.assert_array_equal(found, dw)
+    if case.geometry.Q * case.geometry.K % LANES == 0:
+        found = unwritten(dx.shape, float)
+        winners.input_grad(dy, where, weight, found, case.geometry)
+        np.testing.assert_array_equal(found, dx)
+
+
+@pytest.mark.parametrize("name", WINNERS)
+def test_gradients_of_winners(name, units):
+    check_winners(WINNERS[name])
+
+
+@as_python
+@pytest.mark.parametrize("at_once", [1, 5])
+@pytest.mark.parametrize("name", ["copied", "strides"])
+def test_winners_are_listed_a_few_at_a_time(name, at_once, units, monkeypatch):
+    monkeypatch.setattr(winners, "AT_ONCE", at_once)
+    check_winners(WINNERS[name])
+
+
+ONE_BY_ONE = {
+    "over the border": Case((2, 5, 6, 5), (3, 2), 5, (1, 1), ((1, 0), (0, 1)), (1, 1), 5),
+    "strides": Case((2, 7, 9, 3), (4, 2), 3, (2, 3), ((0, 1), (2, 0)), (1, 1), 3),
+    "dilation": Case((1, 6, 8, 4), (2, 2), 4, (1, 1), ((1, 1), (0, 2)), (2, 3), 4),
+    "strides and dilation": Case((1, 9, 8, 2), (3, 2), 2, (2, 2), ((2, 2), (1, 1)), (3, 2), 2),
+    "several filters": Case((2, 4, 4, 3), (2, 3), 6, (1, 1), ((1, 1), (1, 1)), (1, 1), 3),
+    "some vectors": Case((1, 3, 11, 3 * LANES + 1), (2, 2), 3 * LANES + 1, groups=3 * LANES + 1),
+    "a long column": Case((1, 8, 2, 2 * LANES), (2, 1), 2 * LANES, groups=2 * LANES),
+}
+
+
+@pytest.fixture
+def fresh_plans(monkeypatch):
+    use_unwritten_memory(monkeypatch, depthwise, conv2d)
+    plans = depthwise.plan_forward, depthwise._plan_input_grad, depthwise._plan_weight_grad
+    for plan in plans:
+        plan.cache_clear()
+    yield
+    for plan in plans:
+        plan.cache_clear()
+
+
+@as_python  # because a tile is compiled for each
+@pytest.mark.parametrize("tasks, part", [(1, 1), (5, 1), (16, 20)])
+@pytest.mark.parametrize("name", ONE_BY_ONE)
+def test_filters_of_one_channel(name, tasks, part, fresh_plans, monkeypatch):
+    monkeypatch.setattr(depthwise, "TASKS", tasks)
+    monkeypatch.setattr(depthwise, "PART", part)
+    case, where = ONE_BY_ONE[name], ONE_BY_ONE[name].arrangement
+    (x, weight, dy), (y, dx, dw), bias = operands(case), by_definition(case), whole(4, case.F)
+    found = conv2d.forward.cpu(x, weight, None, False, *where)
+    np.testing.assert_array_equal(found, y)
+    found = conv2d.forward.cpu(x, weight, bias, True, *where)
+    np.testing.assert_array_equal(found, np.maximum(y + bias, 0))
+    found = conv2d.input_grad.cpu(dy, weight, x.shape, *where)
+    np.testing.assert_array_equal(found, dx)
+    found = conv2d.weight_grad.cpu(x, dy, weight.shape, *where)
+    np.testing.assert_array_equal(found, dw)
