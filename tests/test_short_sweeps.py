@@ -570,6 +570,36 @@ def test_windows_give_back(name, cut, gifts):
     np.testing.assert_array_equal(dx, RESULTS[name][1])
 
 
+@as_python
+def test_a_task_fills_its_rows_with_its_channels(gifts):
+    gifts(2, 3, 1)
+    case = Case((2, 5, 3, 2 * (3 * LANES + 1)), (2, 2), 4, padding=((0, 1), (0, 0)), groups=2)
+    (_, weight, dy), dx = operands(case), by_definition(case)[1]
+    filters = weight.reshape(2, 2, -1, 2, 2).transpose(3, 0, 1, 4, 2)
+    g = case.geometry._replace(K=2, F=3 * LANES + 1)
+    g, (shares, blocks) = spread._plan(g, dy.dtype, 3)
+    flat = dy.reshape(-1), packing.pack(filters, g.width)
+    tasks = shares * g.N * -(-g.H // g.band)
+    spills, times = unwritten((tasks, simd.MOST_PIXELS * LANES), float), np.zeros(dx.shape)
+    for task in range(tasks):
+        found = unwritten(dx.shape, float)
+        arrays = *flat, found.reshape(-1), simd.zero_vectors(dy.dtype)
+        spread._spread_tasks(task, tasks, arrays, g, (shares, blocks), LANES, spills)
+        filled = ~np.isnan(found)
+        assert filled.any() and not filled.all()
+        np.testing.assert_array_equal(found[filled], dx[filled])
+        times += filled
+    np.testing.assert_array_equal(times, 1)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("offset", range(-4, 8))
+def test_rows_that_meet(offset, stride):
+    for begin, end in ((0, 1), (0, 4), (2, 7)):
+        expected = [k for k in range(3) if begin <= stride * k + offset < end]
+        assert [*range(*spread._meeting(begin, end, offset, stride, 3))] == expected
+
+
 @pytest.mark.parametrize("cut", BANDS)
 @pytest.mark.parametrize("name", ["above and on the right", "groups", "dilation", "one column"])
 def test_pixels_take_from_the_windows_around_them(name, cut, bands, monkeypatch):
