@@ -57,8 +57,8 @@ CASES = {
     "groups of whole vectors": Case((2, 3, 4, 4), (2, 2), 2 * LANES, groups=2),
     "strides": Case((2, 6, 4, 3), (3, 2), 13, (2, 1), ((1, 0), (0, 1))),
     "wide strides": Case((2, 7, 8, 2), (2, 1), LANES, (3, 4)),
-    "dilation": Case((2, 6, 8, 3), (2, 3), 5, (1, 1), ((0, 1), (2, 0)), (2, 3)),
-    "dilation of groups": Case((1, 5, 6, 4), (2, 2), 6, (2, 1), ((1, 1), (1, 1)), (3, 2), 2),
+    "dilation": Case((2, 6, 8, 3), (2, 3), 5, (1, 1), ((0, 1), (2, 0)), (3, 2)),
+    "dilation of groups": Case((1, 5, 6, 4), (2, 2), 6, (2, 1), ((1, 1), (1, 1)), (2, 3), 2),
     "a tall window": Case((1, 4, 3, 3), (4, 2), LANES, padding=((2, 1), (0, 0))),
     "one row": Case((3, 1, 7, 4), (1, 3), 9, padding=((0, 0), (1, 1))),
     "one column": Case((2, 6, 1, 5), (2, 1), 7, padding=((1, 1), (0, 0))),
@@ -129,7 +129,7 @@ def test_the_references_are_the_formulas(name):
 # parts, pieces, slices, batch, shares, images, rows, width
 CUTS = {
     "all at once": (1, 1, 1, 1, 1, 9, 9, 4),
-    "pixels": (3, 1, 1, 1, 1, 1, 2, 1),
+    "pixels": (3, 1, 1, 1, 1, 1, 2, 4),
     "images": (2, 1, 1, 1, 1, 2, 9, 2),
     "channels": (1, 2, 4, 1, 1, 9, 9, 1),
     "channels, two at a time": (1, 1, 3, 2, 1, 9, 9, 2),
@@ -468,6 +468,30 @@ def test_a_band_is_pasted_where_windows_reach(name):
         r, c = h + g.top, w + g.left
         inside = 0 <= r < down and 0 <= c < across
         np.testing.assert_array_equal(x[-1, h, w], band[r, c] if inside else 0)
+
+
+def test_windows_hang_over_if_one_of_their_rows_or_columns_is_outside():
+    for i, p, s, d, top in np.ndindex(4, 3, 2, 3, 5):
+        places = np.add.outer((s + 1) * np.arange(i + 1), d * np.arange(p + 1)) - (top - 2)
+        outside = places.min() < 0 or places.max() >= 5
+        down = (1, 5, 1, 1, p + 1, 1, 1, 1, i + 1, 1, s + 1, 1, d, 1, top - 2, 0)
+        across = (1, 1, 5, 1, 1, p + 1, 1, 1, 1, i + 1, 1, s + 1, 1, d, 0, top - 2)
+        assert geometry.Geometry(*down).hangs_over == outside
+        assert geometry.Geometry(*across).hangs_over == outside
+
+
+@pytest.mark.parametrize(
+    "dilation, groups, across, loops",
+    [
+        ((3, 1), 1, 0, (2, 1, 5 * 6, 3 * 70, 0, 1)),
+        ((3, 1), 1, 8, (2, 5, 6, 3 * 70, 6, 1)),
+        ((3, 1), 2, 0, (2, 5, 3, 3 * 70, 6, 1)),
+        ((3, 2), 1, 0, (2, 5, 6, 3 * 70, 2 * 6, 1)),
+    ],
+)
+def test_columns_without_gaps_are_one_run(dilation, groups, across, loops):
+    g = Case((1, 9, 12, 6), (2, 5), 4, dilation=dilation, groups=groups).geometry
+    assert geometry.three_loops(g._replace(across=across), 70) == loops
 
 
 @pytest.mark.parametrize("workers", [1, 3, 5, 20])
