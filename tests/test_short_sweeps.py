@@ -746,3 +746,16 @@ def test_filters_of_one_channel(name, tasks, part, fresh_plans, monkeypatch):
     np.testing.assert_array_equal(found, dx)
     found = conv2d.weight_grad.cpu(x, dy, weight.shape, *where)
     np.testing.assert_array_equal(found, dw)
+
+
+def test_no_image_is_swept_by_nobody(monkeypatch):
+    monkeypatch.setattr(sweep, "prepare", None)
+    g = Case((0, 5, 5, 3), (2, 2), 4).geometry
+    sweep.sweep(np.ones((0, 5, 5, 3)), None, None, False, np.ones((0, 4, 4, 4)), g)
+
+
+def test_what_the_caches_hold_does_not_pass_them(monkeypatch):
+    y = lined_up((3, LANES))
+    for cached, passes in {y.nbytes: False, y.nbytes - 1: True}.items():
+        monkeypatch.setattr(sweep, "CACHED_BYTES", cached)
+        assert sweep._passes_caches(y, LANES, LANES) == passes
