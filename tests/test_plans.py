@@ -460,6 +460,124 @@ def test_gradients_of_filters_are_cut_for_all_workers(name, workers, plan):
     assert cuts.units == rounded_up(g.N, cuts.images) * rounded_up(g.I, cuts.rows)
 
 
+SMALL_LAYERS = {
+    "four blocks": layer((8, 28, 28, 128), (1, 1), 64),
+    "three blocks": layer((8, 28, 28, 128), (1, 1), 48),
+    "two columns of few": layer((4, 12, 12, 16), (1, 2), 24),
+    "four channels": layer((1, 40, 40, 4), (3, 3), 16),
+    "groups of single pixels": layer((2, 20, 20, 64), (1, 1), 64, groups=8),
+    "strides": layer((2, 40, 40, 64), (3, 3), 32, (3, 1)),
+    "many filters": layer((1, 14, 14, 8), (1, 1), 512),
+    "filters in shares": layer((1, 14, 14, 64), (1, 1), 2048),
+    "filters of no whole vector": layer((4, 20, 20, 16), (3, 3), 12, groups=2),
+    "a tall image": layer((3, 64, 5, 24), (3, 3), 40),
+    "six images": layer((6, 30, 11, 20), (2, 2), 17),
+    "small images": layer((48, 5, 7, 40), (2, 2), 16),
+    "a batch of 100 channels": layer((5, 7, 40, 100), (1, 2), 12, padding="same"),
+    "two groups of 100": layer((3, 40, 5, 200), (3, 1), 200, padding="same", groups=2),
+    "eight groups of 15": layer((2, 14, 8, 120), (3, 3), 32, padding="same", groups=8),
+    "eight groups of 300": layer((1, 5, 7, 2400), (2, 2), 96, (3, 1), groups=8),
+    "groups of 500 filters": layer((5, 7, 40, 72), (5, 5), 4000, (2, 2), "same", groups=8),
+    "groups of 500 filters, strides": layer((8, 64, 20, 128), (3, 3), 4000, (1, 2), groups=8),
+    "six channels": layer((2, 8, 40, 6), (3, 1), 100),
+    "strides of two": layer((1, 5, 11, 300), (2, 2), 64, (2, 2)),
+}
+
+
+@table(
+    {
+        "four blocks": {
+            2: (2, 0, 16, 1, 4, 4, 1, 4, 28, 1, 2, True, True, 7168, 28672, 14336),
+            3: (2, 0, 16, 2, 4, 4, 1, 4, 28, 1, 2, True, False, 7168, 14336, 0),
+            8: (2, 0, 16, 1, 4, 4, 1, 4, 28, 1, 2, True, True, 7168, 28672, 14336),
+        },
+        "three blocks": {
+            2: (2, 0, 16, 1, 1, 1, 1, 3, 28, 1, 2, False, True, 28672, 0, 10752),
+            3: (2, 0, 16, 2, 2, 2, 1, 3, 28, 1, 2, False, False, 14336, 0, 0),
+            8: (2, 0, 16, 1, 1, 1, 1, 3, 28, 1, 2, False, True, 28672, 0, 10752),
+        },
+        "two columns of few": {
+            2: (2, 0, 4, 1, 1, 8, 1, 2, 4, 1, 12, True, False, 2304, 2304, 0),
+            3: (2, 0, 4, 1, 1, 8, 2, 2, 4, 1, 12, True, False, 2304, 2304, 0),
+            8: (2, 0, 4, 1, 1, 8, 2, 2, 4, 1, 12, True, False, 2304, 2304, 0),
+        },
+        "four channels": {
+            2: (2, 0, 8, 1, 1, 32, 1, 1, 8, 1, 5, True, False, 1120, 1120, 0),
+            3: (2, 0, 8, 1, 1, 32, 1, 1, 8, 1, 5, True, False, 1120, 1120, 0),
+            8: (2, 0, 8, 1, 1, 32, 1, 1, 8, 1, 5, True, False, 1120, 1120, 0),
+        },
+        "groups of single pixels": {
+            2: (1, 0, 4, 1, 1, 16, 1, 1, 4, 1, 3, False, False, 1920, 0, 0),
+            3: (1, 0, 4, 1, 1, 16, 1, 1, 4, 1, 3, False, False, 1920, 0, 0),
+            8: (1, 0, 4, 1, 1, 16, 1, 1, 4, 1, 3, False, False, 1920, 0, 0),
+        },
+        "strides": {
+            2: (2, 0, 2, 1, 2, 4, 1, 2, 6, 1, 5, True, True, 19200, 38400, 6080),
+            3: (2, 0, 2, 3, 3, 6, 1, 2, 6, 1, 5, True, True, 13200, 13200, 6080),
+            8: (2, 0, 2, 4, 4, 8, 1, 2, 6, 1, 5, True, True, 9600, 9600, 6080),
+        },
+        "many filters": {
+            2: (4, 0, 1, 1, 1, 16, 2, 16, 1, 1, 2, True, True, 1568, 1568, 50176),
+            3: (4, 0, 1, 1, 1, 16, 3, 16, 1, 1, 2, True, True, 1568, 1568, 37632),
+            8: (4, 0, 1, 1, 1, 16, 8, 16, 1, 1, 2, False, True, 1568, 0, 12544),
+        },
+        "filters in shares": {
+            2: (2, 0, 1, 1, 2, 4, 2, 128, 1, 1, 2, True, True, 6272, 12544, 200704),
+            3: (2, 0, 1, 1, 2, 4, 3, 128, 1, 1, 2, True, True, 6272, 12544, 134848),
+            8: (2, 0, 1, 1, 2, 4, 8, 128, 1, 1, 2, True, True, 6272, 12544, 50176),
+        },
+        "filters of no whole vector": {
+            2: (1, 0, 8, 1, 1, 16, 1, 1, 8, 1, 9, True, True, 1760, 1760, 1296),
+            3: (1, 0, 8, 1, 1, 16, 1, 1, 8, 1, 9, True, True, 1760, 1760, 1296),
+            8: (1, 0, 8, 1, 1, 16, 1, 1, 8, 1, 9, True, True, 1760, 1760, 1296),
+        },
+        "a tall image": {
+            2: (2, 0, 4, 1, 1, 5, 1, 3, 12, 1, 16, True, True, 2160, 2160, 2304),
+            3: (2, 0, 4, 1, 1, 5, 3, 3, 12, 1, 16, True, True, 2160, 2160, 768),
+            8: (2, 0, 4, 2, 2, 10, 1, 3, 12, 1, 16, True, True, 1080, 1080, 2304),
+        },
+        "six images": {
+            2: (2, 0, 8, 1, 1, 6, 1, 2, 24, 1, 8, True, True, 1980, 1980, 2560),
+            3: (2, 0, 8, 1, 1, 6, 1, 2, 24, 1, 8, True, True, 1980, 1980, 2560),
+            8: (2, 0, 8, 1, 1, 6, 1, 2, 24, 1, 8, True, True, 1980, 1980, 2560),
+        },
+        "small images": {
+            2: (2, 0, 4, 1, 1, 3, 1, 1, 8, 6, 4, True, False, 8400, 8400, 0),
+            3: (2, 0, 4, 3, 3, 9, 1, 1, 8, 6, 4, True, False, 2940, 2940, 0),
+            8: (2, 0, 4, 2, 2, 6, 1, 1, 8, 6, 4, True, False, 4200, 4200, 0),
+        },
+        "a batch of 100 channels": {
+            2: (2, 0, 4, 1, 3, 3, 1, 1, 20, 1, 2, True, True, 2788, 8364, 1280),
+        },
+        "two groups of 100": {
+            3: (2, 0, 4, 1, 3, 3, 7, 7, 12, 1, 10, True, True, 2040, 6120, 800),
+        },
+        "eight groups of 15": {
+            4: (1, 0, 1, 1, 1, 8, 1, 1, 1, 2, 14, True, True, 4800, 4800, 1792),
+        },
+        "eight groups of 300": {
+            2: (2, 0, 1, 1, 9, 3, 1, 1, 1, 1, 2, True, True, 1190, 3570, 192),
+        },
+        "groups of 500 filters": {
+            3: (2, 0, 1, 1, 1, 14, 8, 32, 5, 1, 4, True, True, 4257, 4257, 5120),
+        },
+        "groups of 500 filters, strides": {
+            3: (2, 0, 2, 1, 1, 8, 16, 32, 24, 1, 21, True, True, 6992, 6992, 6048),
+        },
+        "six channels": {
+            3: (2, 0, 2, 1, 1, 21, 7, 7, 2, 1, 6, True, True, 1920, 1920, 3840),
+        },
+        "strides of two": {
+            8: (2, 0, 1, 8, 8, 3, 1, 4, 1, 1, 2, True, True, 1520, 1520, 640),
+        },
+    }
+)
+def test_gradients_of_filters_of_small_layers_are_cut(name, workers, plan):
+    """Layers at the borders of the rules of thumb; a plan has the numbers that it has above."""
+    g, cuts = correlate._plan(planning.flattened(SMALL_LAYERS[name]), F32, workers)
+    assert (g.width, g.across, *cuts) == plan
+
+
 @table(
     {
         "tutorial 1": {
