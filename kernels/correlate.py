@@ -36,7 +36,7 @@ from .packing import block_count, block_width, padded
 from .planning import MOST, TASK_CYCLES, VECTOR_CYCLES, best_width, flattened
 from .registers import lanes
 from .row_tiles import most_channels, row_tiles
-from .runs import add_run, copy_run
+from .runs import add_run, clear_run, copy_run
 from .sharing import share, threads
 from .simd import tile, tiles, zero_vectors
 from .threads import thread_count
@@ -148,9 +148,10 @@ def _pack_share(dy, here, which, columns, g, cuts, LANES):
         for number in range(cuts.blocks):
             count = block_width(g.F, f, g.width, LANES) * LANES
             if number * cuts.shares // cuts.blocks == share:
-                valid = min(count, g.F - f)  # what stands in the other lanes, nobody will read
+                valid = min(count, g.F - f)
                 for m in range(begin, min(begin + TOGETHER, pixels)):
                     copy_run(dy, at_dy + m * channels + f, columns, to + m * count, valid)
+                    clear_run(columns, to + m * count + valid, count - valid)
                 to += pixels * count
             f += count
 
