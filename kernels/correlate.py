@@ -10,7 +10,7 @@ neighbouring f, and they walk over the pixels.
 Memory:   tiles read dy and x over and over, so a unit of pixels is copied into the order in which
           they do: dy block by block of filters, x slice by slice of channels; Goto and van de Geijn
           2008, "Anatomy of high-performance matrix multiplication", doi:10.1145/1356052.1356053.
-Threads:  a task owns some of the channels k, for some of the pixels. Pixels and channels are cut
+Threads:  a task owns some of the channels k and filters f, for some of the pixels. Pixels are cut
           the same way whatever the number of threads, and the parts are added in a fixed order.
 Work:     N*I*J * P*Q * K*F multiplications; the tiles do most of what the machine can.
 """
@@ -89,7 +89,7 @@ def _correlate_tasks(worker, workers, arrays, g, cuts, LANES, scratch):
     tasks = cuts.pieces * cuts.shares  # for each part
     for task in share_of(worker, workers, cuts.parts * tasks):
         part, (piece, share) = task // tasks, divmod(task % tasks, cuts.shares)
-        slices = piece * cuts.slices // cuts.pieces, (piece + 1) * cuts.slices // cuts.pieces
+        slices = _piece(piece, cuts.pieces, cuts.slices)
         begin = part * cuts.units // cuts.parts
         for unit in range(begin, (part + 1) * cuts.units // cuts.parts):
             target = (parts[part], zeros, unit > begin, LANES)
@@ -121,16 +121,16 @@ def _correlate_unit(x, dy, target, where, g, cuts, memory):
 
 
 @compiled_part
-def _channels(number, slices, K):
-    """The channels of a slice: from, to."""
-    return number * K // slices, (number + 1) * K // slices
+def _piece(number, pieces, count):
+    """From where to where a piece goes, if `count` things are cut into so many."""
+    return number * count // pieces, (number + 1) * count // pieces
 
 
 @compiled_part
 def _copy_slice(x, here, which, g, cuts, band, at):
     """Copy a slice of a group's channels of what lies under some rows of windows of some images."""
     (n, images, first, rows), (group, number) = here, which
-    k, k_end = _channels(number, cuts.slices, g.K)
+    k, k_end = _piece(number, cuts.slices, g.K)
     image = rows_under(g, rows) * columns_under(g) * (k_end - k)
     for m in range(images):
         channels = group * g.K + k, k_end - k
@@ -157,9 +157,9 @@ def _pack_share(dy, here, which, columns, g, cuts, LANES):
 
 
 @compiled_part
-def _correlate_batch(images_of, gradients_of, target, where, g, cuts):
+def _correlate_batch(sources, gradients, target, where, g, cuts):
     """All blocks of one share of the filters, and with each of them all slices of a batch."""
-    ((x, band), (dy, columns)), (here, group, share, slices) = (images_of, gradients_of), where
+    ((x, band), (dy, columns)), (here, group, share, slices) = (sources, gradients), where
     (n, images, first, rows), (part, zeros, add, LANES) = here, target
     filters, f, to = g.groups * padded(g.F, LANES), 0, 0
     for number in range(cuts.blocks):
@@ -170,7 +170,7 @@ def _correlate_batch(images_of, gradients_of, target, where, g, cuts):
             gradient = (columns, to, count) if cuts.packs else (dy, at_dy, g.groups * g.F)
             to += images * rows * g.J * count
             for k_slice in range(*slices):
-                k, k_end = _channels(k_slice, cuts.slices, g.K)
+                k, k_end = _piece(k_slice, cuts.slices, g.K)
                 at_x = ((n * g.H + g.s * first - g.top) * g.W - g.left) * g.C + group * g.K + k
                 source = (x, at_x, g.C, g.W * g.C, g.H * g.W * g.C)
                 if cuts.copies:
@@ -233,7 +233,7 @@ def _add_rows(worker, workers, parts, dw, shape, slices, LANES):
     apart = padded(F, LANES)
     for row in share_of(worker, workers, cells * K * groups):
         cell, k, group = row // (K * groups), row // groups % K, row % groups
-        begin, end = _channels(((k + 1) * slices - 1) // K, slices, K)
+        begin, end = _piece(((k + 1) * slices - 1) // K, slices, K)
         at = ((cells * begin + cell * (end - begin) + k - begin) * groups + group) * apart
         copy_run(parts[0], at, dw, row * F, F)
         for part in range(1, parts.shape[0]):

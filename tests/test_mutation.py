@@ -82,7 +82,6 @@ def test_every_folder_has_witnesses_that_exist():
             assert (score.ROOT / "tests" / f"test_{name}.py").exists()
 
 
-@pytest.mark.slow
 def test_another_copy_of_the_library_is_not_tested(tmp_path):
     trial._must_be_this_checkout(tmp_path / "a.py", tmp_path / "b" / ".." / "a.py")
     with pytest.raises(
@@ -91,6 +90,7 @@ def test_another_copy_of_the_library_is_not_tested(tmp_path):
         trial._must_be_this_checkout(tmp_path / "a.py", tmp_path / "b.py")
 
 
+@pytest.mark.slow
 def test_the_score_counts_what_the_tests_notice():
     """Before it counts, the program makes sure that the tests pass without a mistake."""
     words = "shape --folder minicnn/ops --sample 5".split()
