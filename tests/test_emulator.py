@@ -138,6 +138,21 @@ def test_a_read_out_of_bounds_is_nan():
     assert (y[:31] == 0).all() and np.isnan(y[31])
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("text", ["y[k] = x[k];", "y[k] = y[k] + 1;", "y[k] *= -2;", "y[k] += 0;"])
+def test_what_is_computed_from_numbers_out_of_bounds_is_found_there(text, dtype):
+    """They are NaN, and so is the result; yet it is another one."""
+    x, y = emulator.zeros(31, dtype), emulator.zeros(31, dtype)
+    real = {"float32": "float", "float64": "double"}[dtype]
+    code = f"""extern "C" __global__ void k(const {real}* x, {real}* y) {{
+        const int k = threadIdx.x;
+        {text}
+    }}"""
+    with pytest.raises(emulator.EmulatorError, match="k: wrote behind argument 1"):
+        run(code, (x, y))
+    run(code, (x, y), block=(31,))
+
+
 OUT_OF_BOUNDS = """
 import numpy as np
 from minicnn.backend import kernels

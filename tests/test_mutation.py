@@ -83,11 +83,11 @@ def test_every_folder_has_witnesses_that_exist():
 
 
 def test_another_copy_of_the_library_is_not_tested(tmp_path):
-    trial._must_be_this_checkout(tmp_path / "a.py", tmp_path / "b" / ".." / "a.py")
+    trial.must_be_this_checkout(tmp_path / "a.py", tmp_path / "b" / ".." / "a.py")
     with pytest.raises(
         RuntimeError, match=r"b.py should be tested, but .*a.py. Install this folder"
     ):
-        trial._must_be_this_checkout(tmp_path / "a.py", tmp_path / "b.py")
+        trial.must_be_this_checkout(tmp_path / "a.py", tmp_path / "b.py")
 
 
 @pytest.mark.slow

@@ -1,17 +1,19 @@
 """NumPy arrays that pass for arrays on a GPU, in memory that notices who writes past its ends.
 
-The memory of a new array lies between two guard zones. All of it, the guards too, is filled with
-bytes of all ones: floats read as NaN, so a kernel that reads what nobody wrote, or past an end,
-shows it in its results. After a launch `damaged` looks whether the guards are as they were.
+The memory of a new array lies between two guard zones. All of it, the guards too, reads as NaN,
+so a kernel that reads what nobody wrote, or past an end, shows it in its results. After a launch
+`damaged` looks whether the guards are as they were.
 """
 
+import itertools
 import math
 from typing import Any
 
 import numpy as np
 
 GUARD = 256  # bytes before and behind each array, and what its memory is a multiple of, as in CUDA
-ONES = 0xFF
+ONES = 0xFF  # a byte; floats made of such bytes are NaN
+SIGNALLING = {"f4": (np.uint32, 0x7FA00000), "f8": (np.uint64, 0x7FF4000000000000)}
 
 _MIXTURE = (
     "a plain numpy.ndarray meets an EmulatedArray. On a GPU this fails: copy it there by "
@@ -77,7 +79,25 @@ class EmulatedArray(np.ndarray):
 
 
 class _Guarded(np.ndarray):
-    """The bytes of an array with the guard zones around them."""
+    """The bytes of an array with the guard zones around them, and what stands in each zone."""
+
+    guard: np.ndarray
+
+
+_arrays = itertools.count()
+
+
+def _guard(dtype: np.dtype[Any]) -> np.ndarray:
+    """Bytes that change when a kernel computes with them, or copies those of another array there.
+
+    NaN plus a number is the very same NaN. But a signalling NaN becomes a quiet one: one bit
+    differs (IEEE 754-2019, 6.2). And each array has a NaN of its own.
+    """
+    if dtype.str[1:] not in SIGNALLING:
+        return np.full(GUARD, ONES, np.uint8)
+    bits, nan = SIGNALLING[dtype.str[1:]]
+    number = next(_arrays) % 2**20
+    return np.full(GUARD // dtype.itemsize, nan + number, bits).view(np.uint8)
 
 
 def damaged(array: np.ndarray) -> str:
@@ -88,9 +108,9 @@ def damaged(array: np.ndarray) -> str:
         if not isinstance(memory, np.ndarray):
             return ""  # made by NumPy, without guards
     zones = {"before": memory[:GUARD], "behind": memory[-GUARD:]}
-    found = [side for side, zone in zones.items() if (zone != ONES).any()]
+    found = [side for side, zone in zones.items() if (zone != memory.guard).any()]
     for side in found:
-        zones[side].fill(ONES)  # told once is enough
+        zones[side][...] = memory.guard  # told once is enough
     return " and ".join(found)
 
 
@@ -99,6 +119,7 @@ def empty(shape: Any, dtype: Any = float, order: Any = "C") -> EmulatedArray:
     dtype, shape = np.dtype(dtype), (shape,) if np.ndim(shape) == 0 else tuple(shape)
     memory = _Guarded(math.prod(shape) * dtype.itemsize + 2 * GUARD, np.uint8)
     memory.fill(ONES)
+    memory.guard = memory[:GUARD] = memory[-GUARD:] = _guard(dtype)
     return EmulatedArray(shape, dtype, memory, GUARD, order=order)
 
 

@@ -11,6 +11,8 @@ and PyTorch, the tests that compare with them do not help.) Those that survive a
 a gap in the tests, or a change that computes the same, as the files in equivalent/ explain. These
 are not tried again, since who survives takes all tests; but with --explained they alone are, and
 those that are caught are printed: their explanation is wrong. The exit code is 1 if anything is.
+
+The folder cuda stands for the .cu files of kernels/, which the emulator runs; it needs g++.
 """
 
 from __future__ import annotations
@@ -21,12 +23,16 @@ import os
 import random
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-from planting import Mutant, mutants
+import planting
+import planting_cuda
+from planting import Mutant
 from trial import ROOT, Quick, from_scratch
+from trial_cuda import OnEmulator
 
 TRAINING = " training_parts contract_training"
 WITNESSES = {  # folder: the tests that must notice
@@ -42,6 +48,7 @@ WITNESSES = {  # folder: the tests that must notice
     "kernels": "op_kernels kernels simd optimizer_formulas optimizers cuda gpu_kernels"
     " gpu_convolution norm_kernels warp_kernels short_sweeps plans"
     " plans_of_chains plans_of_correlations plans_of_depthwise plans_of_sweeps",
+    "cuda": "cuda gpu_kernels gpu_convolution",
 }
 COMPILED = "sharing ops gradients optimizers"  # what else tests kernels that are compiled
 TOOLS = {"compiling", "warmup", "threads", "cuda", "gpu", "memory", "prefetch"}  # compute nothing
@@ -53,12 +60,19 @@ SLOW_AS_PYTHON += ("(long and not along)",)
 
 def files(folder: str, names: list[str]) -> list[Path]:
     """The files of a folder that compute something."""
-    found = sorted((ROOT / folder).glob("*.py"))
+    if folder == "cuda":
+        found = sorted((ROOT / "kernels").glob("*.cu"))
+    else:
+        found = sorted((ROOT / folder).glob("*.py"))
     return [
         path
         for path in found
         if path.stem not in TOOLS | {"__init__"} and (not names or path.stem in names)
     ]
+
+
+def mutants(path: Path) -> Iterator[Mutant]:
+    return (planting_cuda if path.suffix == ".cu" else planting).mutants(path)
 
 
 def equivalents(folder: str) -> set[str]:
@@ -68,12 +82,15 @@ def equivalents(folder: str) -> set[str]:
     return {line for line in lines if line and not line.startswith(" ")}
 
 
-def survivors(folder: str, chosen: list[Mutant], at_once: int) -> list[Mutant]:
-    """The mutants of a folder that no test notices."""
-    plain = folder == "kernels"
+def survivors(folder: str, chosen: list[Mutant], at_once: int) -> tuple[list[Mutant], int]:
+    """The mutants of a folder that no test notices, and how many there are that compile."""
     if not chosen:
-        return []
-    tests = [folder, *_test_files(WITNESSES[folder]), "-m", "not slow"]
+        return [], 0
+    tests = [*_test_files(WITNESSES[folder]), "-m", "not slow"]
+    if folder == "cuda":
+        return _apart(_on_emulator, chosen, tests, at_once)
+    plain = folder == "kernels"
+    tests = [folder, *tests]
     only = " and not ".join([ONLY, *SLOW_AS_PYTHON]) if plain else ONLY
     found, unsure = _apart(_quick, folder, chosen, [*tests, "-k", only], at_once, plain)
     if unsure:
@@ -83,7 +100,14 @@ def survivors(folder: str, chosen: list[Mutant], at_once: int) -> list[Mutant]:
         tests += _test_files(COMPILED)
     if unsure:
         found += _apart(from_scratch, unsure, [*tests, "-k", ONLY], 600, at_once)
-    return found
+    return found, len(chosen)
+
+
+def _on_emulator(chosen: list[Mutant], tests: list[str], at_once: int) -> tuple[list[Mutant], int]:
+    os.environ["NUMBA_DISABLE_JIT"] = "1"  # a process that has threads cannot be forked
+    trials = OnEmulator(ROOT / "kernels", chosen, at_once)
+    trials.run(tests)
+    return trials.survivors + trials.unsure, len(trials.mutants)
 
 
 def _plainly(unsure: list[Mutant], tests: list[str], at_once: int) -> list[Mutant]:
@@ -116,16 +140,16 @@ def score(folder: str, chosen: list[Mutant], at_once: int) -> tuple[int, int, in
     """Try the mutants of a folder, print survivors; returns how many are planted, caught, equal."""
     explained = _explained(folder, chosen)
     tried = [mutant for mutant in chosen if mutant not in explained]
-    gaps = survivors(folder, tried, at_once)
+    gaps, count = survivors(folder, tried, at_once)
     for mutant in sorted(gaps):
         print(f"  survives: {mutant}", flush=True)
-    return len(chosen), len(tried) - len(gaps), len(explained)
+    return count + len(explained), count - len(gaps), len(explained)
 
 
 def wrongly_explained(folder: str, chosen: list[Mutant], at_once: int) -> list[Mutant]:
     """The mutants of a folder that compute the same, as is said, and are caught."""
     explained = _explained(folder, chosen)
-    surviving = survivors(folder, explained, at_once)
+    surviving, _ = survivors(folder, explained, at_once)
     return sorted(mutant for mutant in explained if mutant not in surviving)
 
 

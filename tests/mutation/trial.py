@@ -27,19 +27,24 @@ from planting import Mutant
 from swapping import Functions
 
 ROOT = Path(__file__).parents[2]
-SILENT = ("-s", "-p", "no:cacheprovider", "-p", "no:terminal")
+SILENT = ("-s", "-p", "no:cacheprovider", "-p", "no:terminal", "-p", "no:faulthandler")
 UNSURE = 77  # the exit code of a mutant whose code no function object could take
+NO_PROGRAM = 79  # that of one which the compiler refuses
 
 
 class Quick:
     """A plugin of pytest that runs, instead of the tests, the trials of mutants of one folder."""
 
     def __init__(self, folder: Path, mutants: Sequence[Mutant], at_once: int):
-        self.mutants, self.at_once = mutants, at_once
+        self.mutants, self.at_once = list(mutants), at_once  # without those that do not compile
         self.survivors: list[Mutant] = []
         self.unsure: list[Mutant] = []
-        self._folder, self._calls = folder, Calls(folder)
+        self._folder, self._calls = folder, self._listener(folder)
         self._failed = False
+
+    def _listener(self, folder: Path) -> Calls:
+        """What notes which test calls what."""
+        return Calls(folder)
 
     def run(self, tests: Sequence[str]) -> None:
         self._calls.listen()
@@ -55,9 +60,7 @@ class Quick:
             raise RuntimeError("the tests cannot be collected")
         at_import = set(self._calls.since())
         witnesses = self._witnesses(session.items)
-        _import_all({mutant.path for mutant in self.mutants})
-        self._functions = Functions(self._folder)
-        _warm_up()
+        self._prepare()
         gc.freeze()  # else each trial would copy all that its garbage collector looks at
         jobs = [(m, witnesses.get(m.place, [])) for m in [*_honest(self.mutants), *self.mutants]]
         trials = forked(jobs, self._try, self._limit, self.at_once)
@@ -66,6 +69,8 @@ class Quick:
                 print(f"  {done} tried, {len(self.survivors)} survive", file=sys.stderr)
             if mutant.is_honest:
                 _must_survive(mutant, status)
+            elif status == NO_PROGRAM:
+                self.mutants.remove(mutant)
             elif status == UNSURE or status == 0 and (mutant.place in at_import or not called_by):
                 self.unsure.append(mutant)
             elif status == 0:
@@ -75,6 +80,16 @@ class Quick:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self._failed |= report.failed
+
+    def _prepare(self) -> None:
+        """Do once what every trial would have to do."""
+        _import_all({mutant.path for mutant in self.mutants})
+        self._functions = Functions(self._folder)
+        _warm_up()
+
+    def _plant(self, mutant: Mutant) -> None:
+        """Let this process run the mutant's code; ValueError if that is not possible."""
+        self._functions.swap(mutant)
 
     def _witnesses(self, items: list[pytest.Item]) -> dict:
         """For each function, the tests that call it and their seconds, the quickest first."""
@@ -110,7 +125,7 @@ class Quick:
         mutant, witnesses = job
         _be_silent()
         try:
-            self._functions.swap(mutant)
+            self._plant(mutant)
         except ValueError:
             return UNSURE
         tests = _with_following([item for item, _ in witnesses])
@@ -186,10 +201,10 @@ def _import_all(paths: Iterable[Path]) -> None:
         if path.is_relative_to(ROOT):  # and no test of this tool
             name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
             module = importlib.import_module(f"minicnn.{name.removeprefix('minicnn.')}")
-            _must_be_this_checkout(Path(str(module.__file__)), path)
+            must_be_this_checkout(Path(str(module.__file__)), path)
 
 
-def _must_be_this_checkout(imported: Path, wanted: Path) -> None:
+def must_be_this_checkout(imported: Path, wanted: Path) -> None:
     """What else would be tested is not what the mutants are made of, and all of them would survive.
 
     Raises:
