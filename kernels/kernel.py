@@ -42,7 +42,7 @@ class Kernel:
             elif is_gpu_array(x):
                 return self._on_gpu(args)
             else:
-                given.append(_given(x))
+                given.append(_given(x) if isinstance(x, np.ndarray) else x)
         return self.cpu(*given)
 
     def _on_gpu(self, args: tuple[Any, ...]) -> Any:
@@ -79,23 +79,21 @@ def _contiguous(x: Any) -> Any:
     return x
 
 
-def _given(x: Any) -> Any:
+def _given(x: Array) -> Array:
     """`x` as Numba wants it, which NumPy calls a carray: in C order and writeable.
 
     Numba would compile once more for arrays that are read-only because a graph holds them; the
     kernels promise to leave them alone.
     """
     x = _contiguous(x)
-    if isinstance(x, np.ndarray) and not x.flags.writeable:
-        return _unlocked(x)
-    return x
+    return x if x.flags.writeable else _unlocked(x)
 
 
 def _unlocked(x: Array) -> Array:
     """The same memory, said to be writeable."""
     view = x.view()
     try:
-        view.flags.writeable = True  # if x itself is a view of memory that is
+        view.setflags(write=True)  # if x itself is a view of memory that is
     except ValueError:
         return np.asarray(_Unlocked(x))
     return view

@@ -47,10 +47,10 @@ def empty(shape: tuple[int, ...], dtype: Any) -> Array:
     if size < TINY:
         return np.empty(shape, dtype)
     if size < SMALLEST:
-        return _aligned(size).view(dtype).reshape(shape)
+        wide: Any = np.empty(size + LINE, np.uint8)
+        return np.ndarray(shape, dtype, wide, _to_next_line(wide))
     with _lock:
-        view = _free_buffer(size).view(dtype)  # the view counts as a reference from here on
-    return view.reshape(shape)
+        return np.ndarray(shape, dtype, _free_buffer(size))  # counts as a reference from here on
 
 
 def zeros(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -110,5 +110,10 @@ def _aligned(size: int) -> Array:
     this one can be counted, it must own what it shows: it is made anew from a memoryview.
     """
     wide: Any = np.empty(size + LINE, np.uint8)
-    begin = -wide.ctypes.data % LINE
+    begin = _to_next_line(wide)
     return np.frombuffer(memoryview(wide)[begin : begin + size], np.uint8)
+
+
+def _to_next_line(array: Array) -> int:
+    """How many bytes behind the beginning of an array a cache line begins."""
+    return -array.ctypes.data % LINE

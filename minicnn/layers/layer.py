@@ -120,6 +120,8 @@ class Layer(Hookable):
                 f"hide. Call it: {name}(...)."
             )
         super().__setattr__(name, value)
+        if isinstance(value, Layer):
+            super().__setattr__("_has_parts", True)  # also one that comes late
 
     def __call__(self, x: Any, *others: Any, training: bool | None = None, **keywords: Any) -> Any:
         """Compute the output, after making the weights if this is the first call.
@@ -414,8 +416,8 @@ class Layer(Hookable):
     @property
     def weights(self) -> list[Variable]:
         """All weights: its own, then those of its parts, each once."""
-        parts = (weight for part in parts_of(self) for weight in part.weights)
-        return list(dict.fromkeys([*self.own_weights, *parts]))
+        found = (weight for layer in layers_within(self) for weight in layer.own_weights)
+        return list(dict.fromkeys(found))
 
     @property
     def trainable_weights(self) -> list[Variable]:
