@@ -1,6 +1,7 @@
 """Tiles that walk along a list, written for several CPUs, and the one in Python."""
 
 import itertools
+import re
 from functools import partial
 
 import numba
@@ -32,6 +33,13 @@ def kinds_of_tiles(dtype):
     """What a tile is given: numbers, places, count, x, x_row, y, y_row."""
     pointer, place = number_of(dtype).as_pointer(), ir.IntType(32).as_pointer()
     return [pointer, place, INT, pointer, INT, pointer, INT]
+
+
+def text_of(tiles, dtype):
+    def write(builder, arguments):
+        tile_code.call_one(builder, arguments[0], tiles, arguments[1:])
+
+    return written(write, [INT, *kinds_of_tiles(dtype)])
 
 
 class Walk:
@@ -85,12 +93,7 @@ class Walk:
 def test_each_of_several_tiles_walks_along_its_list(dtype, size, gives, monkeypatch):
     use_vectors(monkeypatch, size)
     tiles = {n: partial(list_tiles.ListTile, gives, *shape) for n, shape in enumerate(SHAPES)}
-    kinds = [INT, *kinds_of_tiles(dtype)]
-
-    def write(builder, arguments):
-        tile_code.call_one(builder, arguments[0], tiles, arguments[1:])
-
-    run = Running(written(write, kinds), kinds)
+    run = Running(text_of(tiles, dtype), [INT, *kinds_of_tiles(dtype)])
     for (which, shape), count in itertools.product(enumerate(SHAPES), (0, 1, 5)):
         job = Walk(shape, count, dtype)
 
@@ -99,6 +102,13 @@ def test_each_of_several_tiles_walks_along_its_list(dtype, size, gives, monkeypa
             run(which, numbers[2:], places[2:], job.count, *rest)
 
         job.check(walk, gives)
+
+
+@GIVES
+def test_only_one_of_both_is_written_to(gives):
+    # what others read at the same time must not be touched
+    text = text_of({0: partial(list_tiles.ListTile, gives, 3, 2)}, np.float32)
+    assert len(re.findall(r"^ *store <.*, align 4$", text, re.MULTILINE)) == 3 * 2
 
 
 def check_calls(call, shapes, gives, dtype, count):
@@ -141,3 +151,13 @@ def test_compiled_functions_call_tiles_of_all_sizes(most, dtype, gives, monkeypa
 
     shapes = [(r, v) for r in (1, 2, 3) for v in range(1, 9) if r * v <= most]
     check_calls(walk, shapes, gives, dtype, 5)
+
+
+@pytest.mark.parametrize("most", [3, 12, 24])
+def test_rows_are_cut_into_tiles_that_fit_into_the_registers(most, monkeypatch):
+    monkeypatch.setattr(list_tiles, "MOST_SUMS", most)
+    for P, vectors in itertools.product(range(1, 6), range(1, 40)):
+        rows, width = list_tiles.tile_rows(P, vectors)
+        pieces = -(-vectors // min(8, most))  # as few as possible, of about the same length
+        assert width == -(-vectors // pieces)
+        assert rows == max(r for r in range(1, 4) if r <= P and r * width <= most)
