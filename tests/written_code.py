@@ -123,7 +123,7 @@ class Job:
         self.loops, self.shape = (*loops, w_step, y_pixel), (count, pixels, width)
         m, a, b, k = np.ogrid[:places, :A, :B, :K]
         at = m * x_pixel + a * x_a + b * x_b + k * x_k
-        x, w, start = (rng.integers(-4, 5, shape) for shape in (at.shape, (A, B, K, F), F))
+        x, w, start = (rng.integers(-4, 5, size) for size in (at.shape, (A, B, K, F), F))
         self.x = Memory(x, at, dtype)
         self.w = Memory(w, np.add.outer(w_step * np.arange(A * B * K), np.arange(F)), dtype)
         self.start = Memory(start, np.arange(F), dtype)
