@@ -86,9 +86,9 @@ def row_tiles(dtype, Q, turned=False):
 def _choose(typing, kind, pixels, pointers, add, floor, loops):
     """Run the tile of the given size; `kind` are the constants (Q, turned)."""
     Q, turned = (constant.literal_value for constant in kind)
-    tile, most = (TurnedTile, most_channels(Q)) if turned else (RowTile, most_in_row(Q))
 
     def codegen(context, builder, signature, args):
+        tile, most = (TurnedTile, most_channels(Q)) if turned else (RowTile, most_in_row(Q))
         tiles = {m: functools.partial(tile, m, Q) for m in range(1, most + 1)}
         call_one(builder, args[1], tiles, flat(builder, args[2:]))
         return context.get_dummy_value()

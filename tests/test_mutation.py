@@ -148,9 +148,10 @@ def test_quick_trials_and_thorough_ones_notice_mistakes(tmp_path):
         "if __name__ == '__main__':\n"
         "    here = Path.cwd()\n"
         "    mutants = list(planting.mutants(here / 'library.py'))\n"
+        "    scratch = sorted(trial.from_scratch(mutants, ['test_it.py'], 60, 2))\n"
         "    quick = trial.Quick(here, mutants, 2)\n"
         "    quick.run(['test_it.py'])\n"
-        "    for found in (mutants, quick.survivors, quick.unsure):\n"
+        "    for found in (mutants, scratch, quick.survivors, quick.unsure):\n"
         "        print([mutant.function for mutant in found])\n"
     )
     path = os.pathsep.join([str(tmp_path), str(Path(score.__file__).parent)])
@@ -163,6 +164,7 @@ def test_quick_trials_and_thorough_ones_notice_mistakes(tmp_path):
     )
     assert done.stdout.splitlines() == [
         "['half', 'half', 'unused', 'unused', 'unused', 'add']",
+        "['unused', 'unused', 'unused']",
         "[]",
         "['unused', 'unused', 'unused']",
     ], done.stdout + done.stderr

@@ -1,10 +1,15 @@
 """Register tiles: the compiled ones do what the one in Python says, for every size and dtype."""
 
+import inspect
+import itertools
+from functools import partial
+
 import llvmlite.binding as llvm
 import numba
 import numpy as np
 import pytest
 from llvmlite import ir
+from written_code import Job, let_numba_compile, use_vectors
 
 from minicnn.backend import kernels
 
@@ -111,3 +116,102 @@ def test_a_vector_is_as_wide_as_a_register():
         == 2 * registers.lanes(np.float64)
         == registers.VECTOR_BYTES // 4
     )
+
+
+@pytest.mark.parametrize(
+    "count, most",
+    [(5, (3, 1, 0)), (8, (6, 2, 0)), (16, (14, 6, 2)), (17, (14, 7, 3)), (32, (14, 14, 6))],
+)
+def test_tiles_are_as_large_as_the_registers_allow(count, most, monkeypatch):
+    monkeypatch.setattr(simd, "REGISTERS", count)
+    assert tuple(map(simd.most_pixels, (1, 2, 4))) == most
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sums_that_begin_at_0_may_have_any_width(dtype):
+    zeros = simd.zero_vectors(np.dtype(dtype))
+    assert zeros.dtype == dtype and not zeros.any()
+    assert len(zeros) == 4 * registers.lanes(dtype)
+
+
+MODES = [*itertools.product((False, True, tile_code.REPLACE, tile_code.ADD), (-np.inf, 2.0))]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [16, 32, 64])
+def test_the_tile_in_python_computes_the_sum(size, dtype, monkeypatch):
+    use_vectors(monkeypatch, size)
+    for shape, (add, floor) in itertools.product([(1, 1), (3, 2), (1, 4)], MODES):
+        job = Job(2, shape, dtype)
+        found = job.found_by(partial(simd._tile_in_python, None), add, floor)
+        np.testing.assert_array_equal(found, job.expected(add, floor))
+    found = job.found_by(partial(simd._tile_in_python, None), tile_code.PASS_CACHES, 2)
+    np.testing.assert_array_equal(found, job.expected(tile_code.REPLACE, 2))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_sum_in_python_that_is_not_a_number_stays_so(dtype):
+    job = Job(1, (1, 1), dtype)
+    job.start.numbers[1] = job.sums[:, 1] = np.nan
+    found = job.found_by(partial(simd._tile_in_python, None), False, 2)
+    np.testing.assert_array_equal(found, job.expected(False, 2))
+
+
+@pytest.mark.parametrize("count, size, dtype", [(5, 16, np.float32), (9, 32, np.float64)])
+def test_compiled_functions_call_tiles_of_all_sizes(count, size, dtype, monkeypatch):
+    """Those of an imaginary CPU, which has fewer registers, and so fewer tiles."""
+    let_numba_compile(monkeypatch)
+    use_vectors(monkeypatch, size)
+    monkeypatch.setattr(simd, "REGISTERS", count)
+    address = simd.tiles.__wrapped__(np.dtype(dtype))
+
+    @numba.njit
+    def tile(shape, x, at_x, w, at_w, start, at_start, y, at_y, add, floor, loops):
+        given = (shape, x, at_x, w, at_w, start, at_start, y, at_y, add, floor, loops)
+        simd._tile_in_llvm(address, *given)
+
+    sizes = [(m, v) for v in (1, 2, 4) for m in range(1, simd.most_pixels(v) + 1)]
+    for shape, (add, floor) in itertools.product(sizes, MODES):
+        job = Job(2, shape, dtype)
+        found = job.found_by(tile, add, floor)
+        np.testing.assert_array_equal(found, job.expected(add, floor))
+
+
+def test_there_are_no_tiles_where_there_is_no_compiler(monkeypatch):
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", True)
+    assert simd.tiles.__wrapped__(np.dtype("float32")) == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_address_and_a_size_are_an_array(dtype, monkeypatch):
+    let_numba_compile(monkeypatch)
+    in_llvm = numba.njit(inspect.unwrap(simd._array_in_llvm))
+
+    @numba.njit
+    def double_in_llvm(address, size, like):
+        array = in_llvm(address, size, like)
+        array *= 2
+        return array.size
+
+    def double_in_python(address, size, like):
+        array = simd._array_in_python(address, size, like)
+        array *= 2
+        return array.size
+
+    for double in (double_in_llvm, double_in_python):
+        numbers, like = np.arange(7, dtype=dtype), np.zeros(1, dtype)
+        assert double(numbers.ctypes.data + 2 * numbers.itemsize, 3, like) == 3
+        np.testing.assert_array_equal(numbers, [0, 1, 4, 6, 8, 5, 6])
+
+
+def test_a_fence_waits_for_what_passes_the_caches(monkeypatch):
+    let_numba_compile(monkeypatch)
+
+    @numba.njit
+    def wait():
+        simd._store_fence_in_llvm()
+
+    wait()
+    (text,) = wait.inspect_llvm().values()
+    assert "fence seq_cst" in text
+    assert simd._store_fence_in_python() is None

@@ -179,7 +179,9 @@ def _import_and_run(mutant: Mutant, tests: Sequence[str]) -> int:
         if mutant.path.parent.name == "kernels":
             os.environ["MINICNN_HOME"] = folder  # where Numba keeps what it compiles
         _plant(mutant)
-        return int(pytest.main([*SILENT, "-x", str(mutant.path), *tests]))
+        # a file that pytest is given it would else import in its own way, without the mistake
+        options = ["--assert=plain", "-x"]
+        return int(pytest.main([*SILENT, *options, str(mutant.path), *tests]))
 
 
 def _plant(mutant: Mutant) -> None:
