@@ -260,7 +260,7 @@ def pooled_plan(name, workers):
 
 
 @pytest.mark.parametrize("rows, fitting", [(1, 1), (2, 1), (3, 1), (4, 1), (5, 2), (6, 2), (7, 3)])
-def test_as_many_pooled_rows_are_taken_as_fit_into_the_cache(rows, fitting, monkeypatch):
+def test_pooled_rows_are_taken_until_the_cache_is_full(rows, fitting, monkeypatch):
     g, cut = sweep.plan(LAYERS["tutorial 1"]._replace(groups=2), F32, 2)
     monkeypatch.setattr(conv_pool, "ROWS_BYTES", rows * 30 * 32 * 2 * 4 + 3)
     pooling = (3, 4, 2, 5, 0, 0, 14, 9)

@@ -665,7 +665,7 @@ WINNERS = {
     "as they are": Case((3, 6, 6, LANES), (2, 3), 5),
     "strides": Case((2, 7, 6, LANES), (3, 2), LANES + 1, (2, 1), ((1, 1), (1, 0))),
     "dilation": Case((2, 7, 6, LANES), (2, 2), 2, dilation=(2, 1)),
-    "long rows": Case((2, 6, 5, 3 * LANES), (4, 3), 2),
+    "wide rows": Case((2, 7, 5, 3 * LANES), (5, 3), 2),  # of which tiles take 2 or 3 at once
 }
 
 
