@@ -55,8 +55,10 @@ COMPILED = "sharing ops gradients optimizers"  # what else tests kernels that ar
 TOOLS = {"compiling", "warmup", "threads", "cuda", "gpu", "memory", "prefetch"}  # compute nothing
 TOOLS |= {"part_compiler", "second_compiler"}
 ONLY = "not emulator"
-SLOW_AS_PYTHON = ("random", "larger_than", "many", "tutorial", "caches", "ahead")
-SLOW_AS_PYTHON += ("(long and not along)",)
+SLOW_AS_PYTHON = (
+    "(kernels or cuda or optimizer) and (random or larger_than or many or tutorial or caches"
+    " or ahead or (long and not along))"
+)
 
 
 def files(folder: str, names: list[str]) -> list[Path]:
@@ -92,7 +94,7 @@ def survivors(folder: str, chosen: list[Mutant], at_once: int) -> tuple[list[Mut
         return _apart(_on_emulator, chosen, tests, at_once)
     plain = folder == "kernels"
     tests = [folder, *tests]
-    only = " and not ".join([ONLY, *SLOW_AS_PYTHON]) if plain else ONLY
+    only = f"{ONLY} and not ({SLOW_AS_PYTHON})" if plain else ONLY
     found, unsure = _apart(_quick, folder, chosen, [*tests, "-k", only], at_once, plain)
     if unsure:
         print(f"  {len(unsure)} are tried from scratch", file=sys.stderr, flush=True)
