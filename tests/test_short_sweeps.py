@@ -594,6 +594,16 @@ def test_windows_give_back(name, cut, gifts):
     np.testing.assert_array_equal(dx, RESULTS[name][1])
 
 
+@pytest.mark.parametrize("cut", BANDS)
+def test_wide_windows_on_long_rows_of_few_channels_give_back(cut, gifts):
+    """Their runs are as wide as the widest tile, and a row is cut into several tiles of a size."""
+    gifts(*BANDS[cut])
+    case = Case((1, 2, simd.MOST_PIXELS + 10, LANES - 1), (1, 9), 2)
+    x, weight, dy = operands(case)
+    dx = conv2d.input_grad.cpu(dy, weight, x.shape, *case.arrangement)
+    np.testing.assert_array_equal(dx, by_definition(case)[1])
+
+
 @as_python
 def test_a_task_fills_its_rows_with_its_channels(gifts):
     gifts(2, 3, 1)
