@@ -138,31 +138,49 @@ def test_add():
 """
 
 
-def test_quick_trials_and_thorough_ones_notice_mistakes(tmp_path):
-    """In functions that remember, in inner functions, and in those that no test calls."""
-    (tmp_path / "library.py").write_text(LIBRARY)
-    (tmp_path / "test_it.py").write_text(WITNESS)
-    (tmp_path / "try_it.py").write_text(
-        "from pathlib import Path\n"
-        "import planting, trial\n"
-        "if __name__ == '__main__':\n"
-        "    here = Path.cwd()\n"
-        "    mutants = list(planting.mutants(here / 'library.py'))\n"
-        "    quick = trial.Quick(here, mutants, 2)\n"
-        "    quick.run(['test_it.py'])\n"
-        "    for found in (mutants, quick.survivors, quick.unsure):\n"
-        "        print([mutant.function for mutant in found])\n"
-    )
-    path = os.pathsep.join([str(tmp_path), str(Path(score.__file__).parent)])
+def printed(folder, *lines):
+    """The lines that a program prints, which is given the mutants of LIBRARY."""
+    (folder / "library.py").write_text(LIBRARY)
+    (folder / "test_it.py").write_text(WITNESS)
+    program = [
+        "from pathlib import Path",
+        "import planting, trial",
+        "if __name__ == '__main__':",
+        "    mutants = list(planting.mutants(Path.cwd() / 'library.py'))",
+        *(f"    {line}" for line in lines),
+        "    print([mutant.function for mutant in found])",
+    ]
+    (folder / "try_it.py").write_text("\n".join(program))
+    path = os.pathsep.join([str(folder), str(Path(score.__file__).parent)])
     done = subprocess.run(
         [sys.executable, "try_it.py"],
         capture_output=True,
         text=True,
-        cwd=tmp_path,
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": path},
     )
-    assert done.stdout.splitlines() == [
+    return done.stdout.splitlines(), done.stdout + done.stderr
+
+
+def test_quick_trials_and_thorough_ones_notice_mistakes(tmp_path):
+    """In functions that remember, in inner functions, and in those that no test calls."""
+    found, everything = printed(
+        tmp_path,
+        "quick = trial.Quick(Path.cwd(), mutants, 2)",
+        "quick.run(['test_it.py'])",
+        "for found in (mutants, quick.survivors):",
+        "    print([mutant.function for mutant in found])",
+        "found = quick.unsure",
+    )
+    assert found == [
         "['half', 'half', 'unused', 'unused', 'unused', 'add']",
         "[]",
         "['unused', 'unused', 'unused']",
-    ], done.stdout + done.stderr
+    ], everything
+
+
+def test_thorough_trials_plant_into_files_that_pytest_is_told_of(tmp_path):
+    found, everything = printed(
+        tmp_path, "found = trial.from_scratch(mutants, ['test_it.py'], 60, 2)"
+    )
+    assert found == ["['unused', 'unused', 'unused']"], everything

@@ -411,3 +411,32 @@ def test_few_channels_are_given_to_in_runs(
     dy, dx = np.zeros((2, g.I, g.J, 4 * groups), dtype), np.zeros((2, 9, 9, C), dtype)
     spread.spread(dy, filters, dx, given)
     assert planned == [given._replace(Q=1, F=window[1] * C) if are_runs else given]
+
+
+@pytest.mark.parametrize(
+    "x_shape, window, F, groups, sweeps",
+    [
+        ((1, 5, 6, 8), (1, 4), 12, 1, True),  # twice as many columns as places, and filters
+        ((1, 5, 7, 8), (1, 5), 12, 1, False),
+        ((1, 5, 6, 7), (1, 4), 12, 1, False),  # less than a vector of channels
+        ((1, 5, 6, 8), (1, 4), 13, 1, False),
+        ((1, 5, 6, 16), (1, 4), 24, 2, True),
+        ((1, 5, 6, 16), (1, 4), 26, 2, False),
+        ((1, 5, 6, 14), (1, 4), 24, 2, False),
+        ((1, 9, 9, 64), (3, 3), 40, 1, True),
+        ((1, 9, 9, 64), (3, 3), 42, 1, True),
+        ((1, 9, 9, 64), (3, 3), 43, 1, False),
+    ],
+)
+def test_pixels_take_where_that_costs_less_than_what_windows_add(
+    x_shape, window, F, groups, sweeps, monkeypatch
+):
+    """A rule of thumb, see the top: to add costs a window as much as 12 filters do."""
+    asked = []
+    monkeypatch.setattr(conv2d, "sweep", lambda *_: asked.append(True))
+    monkeypatch.setattr(conv2d, "spread", lambda *_: asked.append(False))
+    for strides, expected in {(1, 1): sweeps, (2, 1): False, (1, 2): False}.items():
+        g = layer(x_shape, window, F, strides, groups=groups)
+        dy, weight = np.zeros((1, g.I, g.J, F), "f"), np.zeros((*window, g.K, F), "f")
+        conv2d.input_grad.cpu(dy, weight, x_shape, strides, ((0, 0), (0, 0)), (1, 1), groups)
+        assert asked.pop() == expected
