@@ -70,6 +70,26 @@ def test_each_worker_is_called_once(workers):
     np.testing.assert_array_equal(calls, expected)
 
 
+@compiled
+def _both_shared(threads, workers, arrays, settings, calls):
+    _say_who_shared(threads, workers, calls)
+    _fill_shared(threads, workers, arrays, settings)
+
+
+def test_one_compiled_function_may_call_several_that_share():
+    workers = 2
+    x, steps, calls = np.ones(10), np.zeros(10), np.zeros((workers, 2), np.int64)
+    y = np.zeros_like(x)
+    _both_shared(threads(), workers, (x, y), Settings(3.0, steps), calls)
+    np.testing.assert_array_equal(y, 3)
+    np.testing.assert_array_equal(calls, [(1, workers)] * workers)
+
+
+@pytest.mark.skipif(not numba.config.DISABLE_JIT, reason="there is machine code")
+def test_without_machine_code_there_is_no_address():
+    assert threads.__wrapped__() == 0  # asked anew, not remembered
+
+
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_one_worker_enters_no_prange(workers, monkeypatch):
     """As other threads than the main one may not."""
