@@ -122,7 +122,7 @@ def test_results_that_fill_blocks_of_256_are_complete(order):
         (1000, 10**6, 1),
     ],
 )
-def test_blocks_share_long_sums_where_there_are_few_tiles(tiles, terms, pieces):
+def test_blocks_share_sums_where_there_are_few_tiles(tiles, terms, pieces):
     """A rule of thumb: 256 blocks are enough, and each should have 256 terms."""
     assert conv2d.pieces(tiles, terms) == pieces
 

@@ -624,7 +624,7 @@ def test_filters_are_depthwise_that_see_one_of_several_channels(groups, weight_s
 
 
 @pytest.mark.parametrize("cut", BANDS)
-def test_wide_windows_on_long_rows_of_few_channels_give_back(cut, gifts):
+def test_wide_windows_on_wide_images_of_few_channels_give_back(cut, gifts):
     """Their runs are as wide as the widest tile, and a row is cut into several tiles of a size."""
     gifts(*BANDS[cut])
     case = Case((1, 2, simd.MOST_PIXELS + 10, LANES - 1), (1, 9), 2)
@@ -752,9 +752,9 @@ ONE_BY_ONE = {
     "strides": Case((2, 7, 9, 3), (4, 2), 3, (2, 3), ((0, 1), (2, 0)), (1, 1), 3),
     "dilation": Case((1, 6, 8, 4), (2, 2), 4, (1, 1), ((1, 1), (0, 2)), (2, 3), 4),
     "strides and dilation": Case((1, 9, 8, 2), (3, 2), 2, (2, 2), ((2, 2), (1, 1)), (3, 2), 2),
-    "as many filters as columns": Case((2, 4, 6, 3), (2, 3), 6, padding=((1, 1), (1, 1)), groups=3),
+    "six filters and columns": Case((2, 4, 6, 3), (2, 3), 6, padding=((1, 1), (1, 1)), groups=3),
     "some vectors": Case((1, 3, 11, 3 * LANES + 1), (2, 2), 3 * LANES + 1, groups=3 * LANES + 1),
-    "a long column": Case((1, 8, 2, 2 * LANES), (2, 1), 2 * LANES, groups=2 * LANES),
+    "a tall column": Case((1, 8, 2, 2 * LANES), (2, 1), 2 * LANES, groups=2 * LANES),
 }
 
 
@@ -781,7 +781,7 @@ def test_filters_of_one_channel(name, tasks, part, fresh_plans, monkeypatch):
 
 
 @as_python
-@pytest.mark.parametrize("name", ["strides", "strides and dilation", "a long column"])
+@pytest.mark.parametrize("name", ["strides", "strides and dilation", "a tall column"])
 def test_with_few_registers_a_window_is_taken_in_several_pieces(name, fresh_plans, monkeypatch):
     monkeypatch.setattr(depthwise, "REGISTERS", 7)
     check_one_by_one(ONE_BY_ONE[name])
@@ -801,7 +801,7 @@ def check_one_by_one(case):
 
 
 @as_python
-@pytest.mark.parametrize("name", ["over the border", "some vectors", "a long column"])
+@pytest.mark.parametrize("name", ["over the border", "some vectors", "a tall column"])
 def test_a_task_fills_some_channels_of_a_row(name, fresh_plans):
     """The channels are shared by as many tasks as there can be."""
     case, (x, weight, _), y = (

@@ -41,9 +41,10 @@ WITNESSES = {  # folder: the tests that must notice
     "minicnn/metrics": "metrics metric_formulas metric_details counting_metrics" + TRAINING,
     "kernels": "op_kernels kernels simd optimizer_formulas optimizers cuda gpu_kernels"
     " gpu_convolution norm_kernels warp_kernels short_sweeps plans"
-    " plans_of_chains plans_of_correlations plans_of_depthwise plans_of_sweeps calling_kernels",
+    " plans_of_chains plans_of_correlations plans_of_depthwise plans_of_sweeps calling_kernels"
+    " sharing",
 }
-COMPILED = "sharing ops gradients optimizers"  # what else tests kernels that are compiled
+COMPILED = "ops gradients"  # what else tests kernels that are compiled
 TOOLS = {"compiling", "warmup", "threads", "cuda", "gpu", "memory", "prefetch"}  # compute nothing
 TOOLS |= {"part_compiler", "second_compiler"}
 ONLY = "not emulator"
