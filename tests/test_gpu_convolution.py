@@ -127,6 +127,30 @@ def test_blocks_share_sums_where_there_are_few_tiles(tiles, terms, pieces):
     assert conv2d.pieces(tiles, terms) == pieces
 
 
+@pytest.mark.parametrize(
+    "shape, window, F, groups, tiles, terms",
+    [
+        ((2, 9, 7, 6), (2, 3), 130, 1, (2 * 3, 2 * 1, 1 * 3), (36, 780, 80)),
+        ((3, 6, 9, 140), (3, 2), 6, 2, (2 * 1 * 2, 3 * 2 * 2, 7 * 1 * 2), (420, 18, 96)),
+        ((2, 9, 7, 33), (2, 3), 66, 33, (None, None, 3 * 6), (None, None, 80)),
+        ((2, 9, 7, 63), (3, 2), 63, 63, (None, None, 2 * 6), (None, None, 84)),
+    ],
+)
+def test_sums_are_cut_into_pieces_by_their_tiles_and_terms(
+    shape, window, F, groups, tiles, terms, monkeypatch
+):
+    """Tiles have 64 x 64 results; where each filter sees one channel, 32 of one cell."""
+    asked, families = [], []
+    monkeypatch.setattr(conv2d, "pieces", lambda *args: asked.append(args) or 1)
+    monkeypatch.setattr(cuda, "launch", lambda family, *_, **__: families.append(family))
+    case = tables.convolution(shape, window, F, groups=groups)
+    for kernel in MAPS:
+        getattr(conv2d, kernel)(*map(there, case[kernel]))
+    assert asked == [pair for pair in zip(tiles, terms, strict=True) if None not in pair]
+    alone = groups == shape[3]
+    assert families[:3] == 3 * ["depthwise" if alone else "conv2d"]
+
+
 def named(source):
     """The whole numbers that a .cu file gives names to."""
     text = (Path(emulator.__path__[0]).parent / source).read_text()
