@@ -255,16 +255,14 @@ def _repeated(x, F):
 def forward_gpu(x, weight, bias, relu, shape, g):
     """y, of that shape; g: a geometry.Geometry with a group for each channel."""
     y = cuda.empty(shape, x.dtype, x)
-    if y.size:
-        _launch("forward", cuda.blocks(y.size), (256,), (x, weight, bias, y, relu), g)
+    _launch("forward", cuda.blocks(y.size), (256,), (x, weight, bias, y, relu), g)
     return y
 
 
 def input_grad_gpu(dy, weight, x_shape, g):
     """dx, of that shape."""
     dx = cuda.empty(x_shape, dy.dtype, dy)
-    if dx.size:
-        _launch("input_grad", cuda.blocks(dx.size), (256,), (dy, weight, dx), g)
+    _launch("input_grad", cuda.blocks(dx.size), (256,), (dy, weight, dx), g)
     return dx
 
 

@@ -36,14 +36,14 @@ class Kernel:
 
     def __call__(self, *args: Any) -> Any:
         given = []
-        for x in self._rounded(args):
+        for x in args:
             if type(x) is np.ndarray:  # as nearly always, and so is this:
                 given.append(x if x.flags.carray else _given(x))
             elif is_gpu_array(x):
                 return self._on_gpu(args)
             else:
                 given.append(_given(x) if isinstance(x, np.ndarray) else x)
-        return self.cpu(*given)
+        return self.cpu(*self._rounded(given))
 
     def _on_gpu(self, args: tuple[Any, ...]) -> Any:
         on_gpu = [is_gpu_array(a) for a in args if hasattr(a, "shape")]
@@ -60,8 +60,8 @@ class Kernel:
             )
         return self.gpu(*map(_contiguous, args))
 
-    def _rounded(self, args: tuple[Any, ...]) -> Sequence[Any]:
-        """The arguments with operands of the precision that is wanted; tensor cores do it alone."""
+    def _rounded(self, args: Sequence[Any]) -> Sequence[Any]:
+        """The arguments with operands of the precision that is wanted; a GPU rounds them itself."""
         if not self.operands or precision.operands() == "float32":
             return args
         return [precision.rounded(a) if k in self.operands else a for k, a in enumerate(args)]

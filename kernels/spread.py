@@ -146,7 +146,7 @@ def _are_runs(g):
 @compiled_part
 def _spread_runs(source, packed, target, settings, where, g):
     """What rows of dy give to dx by way of row p of the window: overlapping runs of numbers."""
-    (dy, at_dy), (filters, at_w) = source, packed
+    (dy, _), (filters, at_w) = source, packed  # of the one group that there is
     (dx, at_run, spill, valid), (zeros, width, count) = target, settings
     n, first, last, p, _ = where
     loops = (1, 1, g.K, 0, 0, 1, g.K, count, count)
@@ -159,7 +159,7 @@ def _spread_runs(source, packed, target, settings, where, g):
                 g.tiles,
                 (at_once, pixels, width),
                 dy,
-                ((n * g.I + i) * g.J + j) * g.K + at_dy,
+                ((n * g.I + i) * g.J + j) * g.K,
                 filters,
                 at_w,
                 zeros,
@@ -193,10 +193,8 @@ def spread(dy, filters, dx, g):
         dx: (N, H, W, C), with C = groups * F.
         g: a Geometry; its last fields, from band on, are filled in here.
     """
-    if g.N == 0:
-        return
     dtype, workers = dy.dtype, thread_count()
-    if g.groups == 1 and g.e == 1 and g.Q > 1 and g.C < lanes(dtype):
+    if g.groups == 1 and g.e == 1 and g.C < lanes(dtype):
         filters, g = _as_runs(filters, g)
     g, shares = _plan(g, dtype, workers)
     spills = scratch(workers, MOST_PIXELS * max(WIDTHS) * lanes(dtype), dtype)
@@ -216,7 +214,7 @@ def _plan(g, dtype, workers):
         vectors = g.groups * g.P * g.Q * g.K * blocks * g.width
         return TASK_CYCLES + rows / g.s * g.J * vectors / 2 + vectors * VECTOR_CYCLES
 
-    fitting = max(1, BAND_BYTES // (g.W * g.C * dtype.itemsize))
+    fitting = BAND_BYTES // (g.W * g.C * dtype.itemsize)
     shared = 1 if _are_runs(g) else blocks  # two tasks must not add to the same numbers
     band, shares = cut(g.N, g.H, fitting, shared, workers, cycles)
     return g._replace(band=band), (shares, blocks)

@@ -4,12 +4,14 @@ Each is compared with its reference in float64, in three orders of the threads. 
 is that of test_kernels.py: what rounding explains.
 """
 
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import test_kernels as tables
-from minicnn.kernels import precision
+from minicnn.kernels import cuda, precision
 
 from minicnn.backend import kernels
 
@@ -95,6 +97,81 @@ def test_bias_and_relu_are_added_on_the_way(name, relu, order):
     (y,), expected = run(conv2d.forward, args), conv2d.forward.reference(*args)
     assert (expected < 0).any() != relu
     np.testing.assert_allclose(y, expected, rtol=0, atol=1e-12)
+
+
+def test_results_that_fill_blocks_of_256_are_complete(order):
+    """Those of a depthwise convolution, and those of sums in several pieces."""
+    for kernel in MAPS[:2]:
+        args = tables.convolution((1, 4, 4, 32), (1, 1), 32, groups=32)[kernel]
+        check_sums(getattr(conv2d, kernel), args, "float64")
+    args = tables.convolution((1, 2, 2, 600), (1, 1), 64)["forward"]
+    assert conv2d.pieces(1, 600) > 1
+    check_sums(conv2d.forward, args, "float64")
+
+
+@pytest.mark.parametrize(
+    "tiles, terms, pieces",
+    [
+        (1, 0, 1),
+        (1, 511, 1),
+        (1, 512, 2),
+        (1, 10**6, 256),
+        (3, 10**6, 85),
+        (100, 1024, 2),
+        (256, 10**6, 1),
+        (1000, 10**6, 1),
+    ],
+)
+def test_blocks_share_sums_where_there_are_few_tiles(tiles, terms, pieces):
+    """A rule of thumb: 256 blocks are enough, and each should have 256 terms."""
+    assert conv2d.pieces(tiles, terms) == pieces
+
+
+@pytest.mark.parametrize(
+    "shape, window, F, groups, tiles, terms",
+    [
+        ((2, 9, 7, 6), (2, 3), 130, 1, (2 * 3, 2 * 1, 1 * 3), (36, 780, 80)),
+        ((3, 6, 9, 140), (3, 2), 6, 2, (2 * 1 * 2, 3 * 2 * 2, 7 * 1 * 2), (420, 18, 96)),
+        ((2, 9, 7, 33), (2, 3), 66, 33, (None, None, 3 * 6), (None, None, 80)),
+        ((2, 9, 7, 63), (3, 2), 63, 63, (None, None, 2 * 6), (None, None, 84)),
+    ],
+)
+def test_sums_are_cut_into_pieces_by_their_tiles_and_terms(
+    shape, window, F, groups, tiles, terms, monkeypatch
+):
+    """Tiles have 64 x 64 results; where each filter sees one channel, 32 of one cell."""
+    asked, families = [], []
+    monkeypatch.setattr(conv2d, "pieces", lambda *args: asked.append(args) or 1)
+    monkeypatch.setattr(cuda, "launch", lambda family, *_, **__: families.append(family))
+    case = tables.convolution(shape, window, F, groups=groups)
+    for kernel in MAPS:
+        getattr(conv2d, kernel)(*map(there, case[kernel]))
+    assert asked == [pair for pair in zip(tiles, terms, strict=True) if None not in pair]
+    alone = groups == shape[3]
+    assert families[:3] == 3 * ["depthwise" if alone else "conv2d"]
+
+
+def named(source):
+    """The whole numbers that a .cu file gives names to."""
+    text = (Path(emulator.__path__[0]).parent / source).read_text()
+    return {name: int(number) for name, number in re.findall(r"#define (\w+) +(\d+)\b", text)}
+
+
+def test_blocks_have_as_many_threads_as_their_shared_memory_has_room_for(monkeypatch):
+    """One thread more would write behind it, which the emulator does not notice."""
+    blocks, launch = {}, cuda.launch
+
+    def noting(family, function, grid, block, *args, **settings):
+        blocks[function] = block
+        launch(family, function, grid, block, *args, **settings)
+
+    monkeypatch.setattr(cuda, "launch", noting)
+    for name in ("same", "depthwise"):
+        for kernel in MAPS:
+            check_sums(getattr(conv2d, kernel), SMALL[name][kernel], "float64")
+    side, rows = named("conv2d.cu")["SIDE"], named("depthwise.cu")["ROWS"]
+    assert {blocks[f"conv2d_{kernel}"] for kernel in MAPS} == {(side, side)}
+    assert blocks["depthwise_weight_grad"] == (32, rows)
 
 
 @pytest.mark.parametrize("groups", [1, 2])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from planned_layers import (
     F32,
+    F64,
     LAYERS,
     layer,
     one_cpu,  # noqa: F401  a fixture for every test
@@ -382,3 +383,60 @@ def test_runs_that_overlap_are_not_shared(monkeypatch):
     filters, runs = spread._as_runs(np.zeros((1, 3, 3, 4, 7)), g._replace(K=4, F=7))
     assert filters.shape == (1, 3, 1, 4, 21) and runs == g._replace(Q=1, K=4, F=21)
     assert spread._are_runs(runs) and spread_cut(runs, monkeypatch)[1][3] == 1
+
+
+@pytest.mark.parametrize(
+    "C, window, dilation, groups, dtype, are_runs",
+    [
+        (7, (3, 2), (1, 1), 1, F32, True),
+        (7, (3, 2), (2, 1), 1, F32, True),
+        (7, (3, 2), (1, 2), 1, F32, False),  # the columns of a window are no neighbours
+        (7, (3, 1), (1, 1), 1, F32, False),  # there is one column only
+        (6, (3, 2), (1, 1), 2, F32, False),
+        (8, (3, 2), (1, 1), 1, F32, False),  # a whole vector
+        (3, (3, 2), (1, 1), 1, F64, True),
+        (4, (3, 2), (1, 1), 1, F64, False),
+    ],
+)
+def test_few_channels_are_given_to_in_runs(
+    C, window, dilation, groups, dtype, are_runs, monkeypatch
+):
+    planned = []
+    monkeypatch.setattr(spread, "_plan", lambda g, *_: planned.append(g) or (g, (1, 1)))
+    for name in ("threads", "scratch", "pack", "zero_vectors", "_spread"):
+        monkeypatch.setattr(spread, name, lambda *_: None)
+    g = layer((2, 9, 9, C), window, 4 * groups, dilation=dilation, groups=groups)
+    given = g._replace(K=g.F, F=g.K)
+    filters = np.zeros((groups, *window, given.K, given.F), dtype)
+    dy, dx = np.zeros((2, g.I, g.J, 4 * groups), dtype), np.zeros((2, 9, 9, C), dtype)
+    spread.spread(dy, filters, dx, given)
+    assert planned == [given._replace(Q=1, F=window[1] * C) if are_runs else given]
+
+
+@pytest.mark.parametrize(
+    "x_shape, window, F, groups, sweeps",
+    [
+        ((1, 5, 6, 8), (1, 4), 12, 1, True),  # twice as many columns as places, and filters
+        ((1, 5, 7, 8), (1, 5), 12, 1, False),
+        ((1, 5, 6, 7), (1, 4), 12, 1, False),  # less than a vector of channels
+        ((1, 5, 6, 8), (1, 4), 13, 1, False),
+        ((1, 5, 6, 16), (1, 4), 24, 2, True),
+        ((1, 5, 6, 16), (1, 4), 26, 2, False),
+        ((1, 5, 6, 14), (1, 4), 24, 2, False),
+        ((1, 9, 9, 64), (3, 3), 40, 1, True),
+        ((1, 9, 9, 64), (3, 3), 42, 1, True),
+        ((1, 9, 9, 64), (3, 3), 43, 1, False),
+    ],
+)
+def test_pixels_take_where_that_costs_less_than_what_windows_add(
+    x_shape, window, F, groups, sweeps, monkeypatch
+):
+    """A rule of thumb, see the top: to add costs a window as much as 12 filters do."""
+    asked = []
+    monkeypatch.setattr(conv2d, "sweep", lambda *_: asked.append(True))
+    monkeypatch.setattr(conv2d, "spread", lambda *_: asked.append(False))
+    for strides, expected in {(1, 1): sweeps, (2, 1): False, (1, 2): False}.items():
+        g = layer(x_shape, window, F, strides, groups=groups)
+        dy, weight = np.zeros((1, g.I, g.J, F), "f"), np.zeros((*window, g.K, F), "f")
+        conv2d.input_grad.cpu(dy, weight, x_shape, strides, ((0, 0), (0, 0)), (1, 1), groups)
+        assert asked.pop() == expected

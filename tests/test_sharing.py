@@ -14,6 +14,7 @@ import pytest
 from minicnn.backend import kernels
 
 kernels.relu  # noqa: B018  imports Numba, and compiling.py with it
+from minicnn.kernels import sharing  # noqa: E402
 from minicnn.kernels.compiling import compiled, compiled_part  # noqa: E402
 from minicnn.kernels.geometry import share_of  # noqa: E402
 from minicnn.kernels.sharing import share, threads  # noqa: E402
@@ -67,6 +68,36 @@ def test_each_worker_is_called_once(workers):
     expected = np.zeros_like(calls)
     expected[:workers] = 1, workers
     np.testing.assert_array_equal(calls, expected)
+
+
+@compiled
+def _both_shared(threads, workers, arrays, settings, calls):
+    _say_who_shared(threads, workers, calls)
+    _fill_shared(threads, workers, arrays, settings)
+
+
+def test_one_compiled_function_may_call_several_that_share():
+    workers = 2
+    x, steps, calls = np.ones(10), np.zeros(10), np.zeros((workers, 2), np.int64)
+    y = np.zeros_like(x)
+    _both_shared(threads(), workers, (x, y), Settings(3.0, steps), calls)
+    np.testing.assert_array_equal(y, 3)
+    np.testing.assert_array_equal(calls, [(1, workers)] * workers)
+
+
+@pytest.mark.skipif(not numba.config.DISABLE_JIT, reason="there is machine code")
+def test_without_machine_code_there_is_no_address():
+    assert threads.__wrapped__() == 0  # asked anew, not remembered
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_one_worker_enters_no_prange(workers, monkeypatch):
+    """As other threads than the main one may not."""
+    calls = []
+    monkeypatch.setattr(sharing, "_call_task", lambda *args: calls.append(args))
+    monkeypatch.setattr(sharing, "prange", None if workers == 1 else range)
+    sharing._all_workers(7, 8, workers)
+    assert calls == [(7, 8, worker, workers) for worker in range(workers)]
 
 
 def test_arrays_that_were_lent_out_are_freed():

@@ -116,7 +116,7 @@ def use_unwritten_memory(monkeypatch, *modules):
 @pytest.mark.parametrize("name", [name for name in CASES if name != INSIDE])
 def test_the_references_are_the_formulas(name):
     case, (x, weight, dy), (y, dx, dw) = CASES[name], operands(CASES[name]), RESULTS[name]
-    bias, where = whole(4, case.F), case.arrangement
+    bias, where = whole(4, case.F) / 2, case.arrangement
     forward = conv2d.forward.reference
     np.testing.assert_array_equal(forward(x, weight, None, False, *where), y)
     np.testing.assert_array_equal(forward(x, weight, bias, True, *where), np.maximum(y + bias, 0))
@@ -594,6 +594,45 @@ def test_windows_give_back(name, cut, gifts):
     np.testing.assert_array_equal(dx, RESULTS[name][1])
 
 
+@as_python  # because compiled ones are tested by others
+@pytest.mark.parametrize("name", ["above and on the right", "strides", "dilation of groups"])
+def test_a_convolution_is_what_its_parts_make_of_it(name, monkeypatch):
+    """With the plans that are made for it."""
+    use_unwritten_memory(monkeypatch, conv2d)
+    monkeypatch.setattr(conv2d, "depthwise", None)
+    case, (x, weight, dy), (y, dx, dw) = CASES[name], operands(CASES[name]), RESULTS[name]
+    bias, where = whole(4, case.F), case.arrangement
+    found = conv2d.forward.cpu(x, weight, bias, True, *where)
+    np.testing.assert_array_equal(found, np.maximum(y + bias, 0))
+    np.testing.assert_array_equal(conv2d.input_grad.cpu(dy, weight, x.shape, *where), dx)
+    np.testing.assert_array_equal(conv2d.weight_grad.cpu(x, dy, weight.shape, *where), dw)
+
+
+@pytest.mark.parametrize(
+    "groups, weight_shape, alone",
+    [
+        (1, (3, 3, 1, 4), False),
+        (2, (3, 3, 1, 4), True),
+        (3, (2, 2, 1, 3), True),
+        (2, (1, 1, 2, 4), False),
+        (2, (3, 3, 2, 1), False),
+        (1, (3, 3, 2, 1), False),
+    ],
+)
+def test_filters_are_depthwise_that_see_one_of_several_channels(groups, weight_shape, alone):
+    assert conv2d.one_by_one(groups, weight_shape) == alone
+
+
+@pytest.mark.parametrize("cut", BANDS)
+def test_wide_windows_on_wide_images_of_few_channels_give_back(cut, gifts):
+    """Their runs are as wide as the widest tile, and a row is cut into several tiles of a size."""
+    gifts(*BANDS[cut])
+    case = Case((1, 2, simd.MOST_PIXELS + 10, LANES - 1), (1, 9), 2)
+    x, weight, dy = operands(case)
+    dx = conv2d.input_grad.cpu(dy, weight, x.shape, *case.arrangement)
+    np.testing.assert_array_equal(dx, by_definition(case)[1])
+
+
 @as_python
 def test_a_task_fills_its_rows_with_its_channels(gifts):
     gifts(2, 3, 1)
@@ -713,15 +752,17 @@ ONE_BY_ONE = {
     "strides": Case((2, 7, 9, 3), (4, 2), 3, (2, 3), ((0, 1), (2, 0)), (1, 1), 3),
     "dilation": Case((1, 6, 8, 4), (2, 2), 4, (1, 1), ((1, 1), (0, 2)), (2, 3), 4),
     "strides and dilation": Case((1, 9, 8, 2), (3, 2), 2, (2, 2), ((2, 2), (1, 1)), (3, 2), 2),
-    "several filters": Case((2, 4, 4, 3), (2, 3), 6, (1, 1), ((1, 1), (1, 1)), (1, 1), 3),
+    "six filters and columns": Case((2, 4, 6, 3), (2, 3), 6, padding=((1, 1), (1, 1)), groups=3),
     "some vectors": Case((1, 3, 11, 3 * LANES + 1), (2, 2), 3 * LANES + 1, groups=3 * LANES + 1),
-    "a long column": Case((1, 8, 2, 2 * LANES), (2, 1), 2 * LANES, groups=2 * LANES),
+    "a tall column": Case((1, 8, 2, 2 * LANES), (2, 1), 2 * LANES, groups=2 * LANES),
 }
 
 
 @pytest.fixture
 def fresh_plans(monkeypatch):
     use_unwritten_memory(monkeypatch, depthwise, conv2d)
+    for other in ("sweep", "spread", "correlate"):
+        monkeypatch.setattr(conv2d, other, None)
     plans = depthwise.plan_forward, depthwise._plan_input_grad, depthwise._plan_weight_grad
     for plan in plans:
         plan.cache_clear()
@@ -736,7 +777,18 @@ def fresh_plans(monkeypatch):
 def test_filters_of_one_channel(name, tasks, part, fresh_plans, monkeypatch):
     monkeypatch.setattr(depthwise, "TASKS", tasks)
     monkeypatch.setattr(depthwise, "PART", part)
-    case, where = ONE_BY_ONE[name], ONE_BY_ONE[name].arrangement
+    check_one_by_one(ONE_BY_ONE[name])
+
+
+@as_python
+@pytest.mark.parametrize("name", ["strides", "strides and dilation", "a tall column"])
+def test_with_few_registers_a_window_is_taken_in_several_pieces(name, fresh_plans, monkeypatch):
+    monkeypatch.setattr(depthwise, "REGISTERS", 7)
+    check_one_by_one(ONE_BY_ONE[name])
+
+
+def check_one_by_one(case):
+    where = case.arrangement
     (x, weight, dy), (y, dx, dw), bias = operands(case), by_definition(case), whole(4, case.F)
     found = conv2d.forward.cpu(x, weight, None, False, *where)
     np.testing.assert_array_equal(found, y)
@@ -746,6 +798,52 @@ def test_filters_of_one_channel(name, tasks, part, fresh_plans, monkeypatch):
     np.testing.assert_array_equal(found, dx)
     found = conv2d.weight_grad.cpu(x, dy, weight.shape, *where)
     np.testing.assert_array_equal(found, dw)
+
+
+@as_python
+@pytest.mark.parametrize("name", ["over the border", "some vectors", "a tall column"])
+def test_a_task_fills_some_channels_of_a_row(name, fresh_plans):
+    """The channels are shared by as many tasks as there can be."""
+    case, (x, weight, _), y = (
+        ONE_BY_ONE[name],
+        operands(ONE_BY_ONE[name]),
+        by_definition(ONE_BY_ONE[name])[0],
+    )
+    plan = depthwise.plan_forward(x.dtype, x.shape, y.shape, case.window, case.arrangement[:3])
+    (N, shares, _, _), (_, _, J, C), times = plan.cuts, y.shape, np.zeros(y.shape)
+    for task in range(shares * N * len(plan.rows)):
+        found, filled = unwritten(y.shape, float), np.zeros((y.size // (J * C), J, C), bool)
+        arrays = x.reshape(-1), weight.reshape(-1), found.reshape(-1), np.zeros(C)
+        at_y, (c, end) = depthwise.fill_row(task, plan.tile, arrays, *plan[1:], 0)
+        filled[at_y // (J * C), :, c:end] = True
+        filled = filled.reshape(y.shape)
+        np.testing.assert_array_equal(found, np.where(filled, y, np.nan))
+        times += filled
+    np.testing.assert_array_equal(times, 1)
+
+
+@as_python
+def test_every_row_of_every_image_is_a_task_of_every_share(monkeypatch):
+    images, rows, shares, begun = 2, 5, 3, []
+    monkeypatch.setattr(depthwise, "fill_row", lambda task, *_: begun.append(task))
+    depthwise._fill_rows(None, None, np.zeros((rows, 3)), (images, shares, 7, 11), None, 0)
+    assert sorted(begun) == [*range(images * rows * shares)]
+
+
+@as_python
+@pytest.mark.parametrize("registers", [7, 16])
+@pytest.mark.parametrize("tasks", [1, 16])
+@pytest.mark.parametrize("name", ONE_BY_ONE)
+def test_no_part_of_a_gradient_is_computed_twice(name, tasks, registers, fresh_plans, monkeypatch):
+    """But for the channels that the last block repeats, because it must not be narrower."""
+    case, (x, _, dy), calls = ONE_BY_ONE[name], operands(ONE_BY_ONE[name]), []
+    call = depthwise.call_tile
+    monkeypatch.setattr(depthwise, "TASKS", tasks)
+    monkeypatch.setattr(depthwise, "REGISTERS", registers)
+    monkeypatch.setattr(depthwise, "call_tile", lambda *args: calls.append(args[2]) or call(*args))
+    conv2d.weight_grad.cpu(x, dy, case.weight_shape, *case.arrangement)
+    begins = [at_dw for _, _, at_dw in calls]
+    assert len(set(begins)) == len(begins)
 
 
 def test_no_image_is_swept_by_nobody(monkeypatch):

@@ -48,10 +48,10 @@ WITNESSES = {  # folder: the tests that must notice
     "kernels": "op_kernels kernels simd optimizer_formulas optimizers cuda gpu_kernels"
     " gpu_convolution norm_kernels warp_kernels short_sweeps short_poolings plans"
     " plans_of_chains plans_of_correlations plans_of_depthwise plans_of_sweeps registers"
-    " tile_code row_tiles list_tiles",
+    " tile_code row_tiles list_tiles calling_kernels sharing",
     "cuda": "cuda gpu_kernels gpu_edges gpu_convolution",
 }
-COMPILED = "sharing ops gradients optimizers"  # what else tests kernels that are compiled
+COMPILED = "ops gradients"  # what else tests kernels that are compiled
 TOOLS = {"compiling", "warmup", "threads", "cuda", "gpu", "memory", "prefetch"}  # compute nothing
 TOOLS |= {"part_compiler", "second_compiler"}
 ONLY = "not emulator"
