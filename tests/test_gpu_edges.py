@@ -45,6 +45,21 @@ def test_images_that_fill_no_block_are_resized(axis, xp):  # noqa: F811
     check([kernels.resize.along(*on_device(xp, args))], [wanted], "float64")
 
 
+@pytest.mark.parametrize("K", [33, 70, 100])
+def test_the_threads_of_a_warp_share_many_classes(K, xp):  # noqa: F811
+    """In each of several rows, the third of which has all its largest numbers at the end."""
+    x, t = normal(1, 9, K), np.abs(normal(2, 9, K))
+    x[2, -4:] += 30
+    t[:, ::3] = 0
+    entropy = kernels.softmax_cross_entropy
+    for kernel, args in (
+        (kernels.softmax.forward, (x,)),
+        (entropy.forward, (x, t)),
+        (entropy.backward, (normal(3, 9), x, t)),
+    ):
+        check([kernel(*on_device(xp, args))], [kernel.reference(*args)], "float64")
+
+
 def draws(seed, count):
     """The upper 53 bits of what the numbers are drawn from, as a formula in whole numbers.
 
