@@ -40,8 +40,8 @@ WITNESSES = {  # folder: the tests that must notice
     "minicnn/optimizers": "optimizers optimizer_formulas optimizer_options schedules" + TRAINING,
     "minicnn/metrics": "metrics metric_formulas metric_details counting_metrics" + TRAINING,
     "kernels": "op_kernels kernels simd optimizer_formulas optimizers cuda gpu_kernels"
-    " gpu_convolution norm_kernels warp_kernels short_sweeps plans"
-    " plans_of_chains plans_of_correlations plans_of_depthwise plans_of_sweeps",
+    " gpu_convolution norm_kernels warp_kernels short_sweeps short_chains plans"
+    " channel_tiles plans_of_chains plans_of_correlations plans_of_depthwise plans_of_sweeps",
 }
 COMPILED = "sharing ops gradients optimizers"  # what else tests kernels that are compiled
 TOOLS = {"compiling", "warmup", "threads", "cuda", "gpu", "memory", "prefetch"}  # compute nothing
