@@ -138,31 +138,53 @@ def test_add():
 """
 
 
-def test_quick_trials_and_thorough_ones_notice_mistakes(tmp_path):
-    """In functions that remember, in inner functions, and in those that no test calls."""
-    (tmp_path / "library.py").write_text(LIBRARY)
-    (tmp_path / "test_it.py").write_text(WITNESS)
-    (tmp_path / "try_it.py").write_text(
-        "from pathlib import Path\n"
-        "import planting, trial\n"
-        "if __name__ == '__main__':\n"
-        "    here = Path.cwd()\n"
-        "    mutants = list(planting.mutants(here / 'library.py'))\n"
-        "    quick = trial.Quick(here, mutants, 2)\n"
-        "    quick.run(['test_it.py'])\n"
-        "    for found in (mutants, quick.survivors, quick.unsure):\n"
-        "        print([mutant.function for mutant in found])\n"
-    )
-    path = os.pathsep.join([str(tmp_path), str(Path(score.__file__).parent)])
+BEGIN = """
+from pathlib import Path
+import planting, trial
+
+if __name__ == "__main__":
+    here = Path.cwd()
+    mutants = list(planting.mutants(here / "library.py"))
+"""
+
+
+def tried(folder, lines):
+    """What a program prints that tries the mutants of the library."""
+    (folder / "library.py").write_text(LIBRARY)
+    (folder / "test_it.py").write_text(WITNESS)
+    (folder / "try_it.py").write_text(BEGIN + lines)
+    path = os.pathsep.join([str(folder), str(Path(score.__file__).parent)])
     done = subprocess.run(
         [sys.executable, "try_it.py"],
         capture_output=True,
         text=True,
-        cwd=tmp_path,
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": path},
     )
-    assert done.stdout.splitlines() == [
+    return done.stdout + done.stderr if done.returncode else done.stdout
+
+
+QUICKLY = """
+    quick = trial.Quick(here, mutants, 2)
+    quick.run(["test_it.py"])
+    for found in (mutants, quick.survivors, quick.unsure):
+        print([mutant.function for mutant in found])
+"""
+
+
+def test_quick_trials_notice_mistakes(tmp_path):
+    """In functions that remember, in inner functions, and in those that no test calls."""
+    assert tried(tmp_path, QUICKLY).splitlines() == [
         "['half', 'half', 'unused', 'unused', 'unused', 'add']",
         "[]",
         "['unused', 'unused', 'unused']",
-    ], done.stdout + done.stderr
+    ]
+
+
+THOROUGHLY = """
+    print([mutant.function for mutant in trial.from_scratch(mutants, ["test_it.py"], 60, 2)])
+"""
+
+
+def test_thorough_trials_notice_mistakes_in_what_tests_import(tmp_path):
+    assert tried(tmp_path, THOROUGHLY).splitlines() == ["['unused', 'unused', 'unused']"]
