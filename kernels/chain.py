@@ -274,8 +274,7 @@ def _take_share(worker, workers, k, stages, all_rows, addresses, arrays, zeros, 
     x, y = _result(g.source, stages, arrays), _result(k, stages, arrays)
     floor = x.dtype.type(0 if g.relu else -np.inf)
     shortcut = _result(g.shortcut, stages, arrays) if g.adds else arena[:0]
-    low = floor if g.relu else x.dtype.type(np.nan)
-    finish = (_line(g, arena), shortcut, low, x.dtype.type(g.ceiling))
+    finish = (_line(g, arena), shortcut, floor, x.dtype.type(g.ceiling))
     if g.kind == COPIES:
         _copy_share(worker, workers, x, y, g, finish)
         return
@@ -334,21 +333,21 @@ def _channel_tasks(worker, workers, arrays, rows, g, finish):
 @compiled_part
 def _finish_pixels(y, at, pixels, own, channels, finish):
     """Finish some pixels of y, which begin at `at`; of each, the channels from, to."""
-    (begin, end), ((mean, scale, shift), shortcut, low, ceiling) = own, finish
+    (begin, end), ((mean, scale, shift), shortcut, floor, ceiling) = own, finish
     if end - begin == channels:
         line = (mean, scale, shift)
-        _finish_run(y, at, at + pixels * channels, line, shortcut, low, ceiling)
+        _finish_run(y, at, at + pixels * channels, line, shortcut, floor, ceiling)
         return
     line = (mean[begin:end], scale[begin:end], shift[begin:end])
     for pixel in range(pixels):
         here = at + pixel * channels
-        _finish_run(y, here + begin, here + end, line, shortcut, low, ceiling)
+        _finish_run(y, here + begin, here + end, line, shortcut, floor, ceiling)
 
 
 @compiled_part
-def _finish_run(y, begin, end, line, shortcut, low, ceiling):
+def _finish_run(y, begin, end, line, shortcut, floor, ceiling):
     """Finish numbers of y that stand one behind the other."""
-    normalize_in_place(y, begin, end, line, shortcut, low)
+    normalize_in_place(y, begin, end, line, shortcut, floor)
     if ceiling < np.inf:
         for k in range(np.uint64(begin), np.uint64(end)):
             y[k] = ceiling if y[k] > ceiling else y[k]  # NaN stays

@@ -172,7 +172,9 @@ class Writer:
 
         It would rather keep a pointer for each column, and run out of registers for them.
         """
-        return self.opaque(self.moved(pointer, INT(columns), self.g.C)) if columns else pointer
+        if columns == 0:
+            return pointer
+        return self.opaque(self.moved(pointer, INT(columns), self.g.C))
 
     def opaque(self, pointer):
         """`pointer`, by way of an instruction that LLVM cannot look into: an empty one."""

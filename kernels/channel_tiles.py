@@ -66,7 +66,7 @@ def _add_pixels(tile, arrays, places, g):
     (x, dy, dw), (at_x, at_dy, at_dw) = arrays, places
     channels = np.arange(tile.channels)
     for p, q in np.ndindex(tile.rows, tile.Q):
-        total = np.zeros_like(dw[at_dw + channels])
+        total = np.zeros(tile.channels, dw.dtype)
         for n, i, j in np.ndindex(g.N, g.I, g.J):
             h, w = g.s * i + g.d * p, tile.t * j + tile.e * q
             if 0 <= g.row + h < g.H and 0 <= g.column + w < g.W:

@@ -292,6 +292,15 @@ def test_a_chain_agrees_with_the_reference(links, dtype, order):
     np.testing.assert_allclose(y, expected, rtol=0, atol=atol)
 
 
+def test_a_chain_may_end_with_softmax(order):
+    x, links = tables.normal(1, 2, 6), [kernels.chain.Link(tables.normal(2, 6, 3))]
+    expected = kernels.chain.forward.reference(x, kernels.chain.Chain(links, softmax=True))
+    there_too = kernels.chain.Chain([link_there(link) for link in links], softmax=True)
+    (y,) = run(kernels.chain.forward, (x, there_too))
+    assert y.shape == (2, 2, 3)
+    np.testing.assert_allclose(y, expected, rtol=0, atol=100 * np.finfo(float).eps)
+
+
 def link_there(link):
     line = link.line and kernels.chain.Line(*map(there, link.line[:4]), link.line.epsilon)
     return link._replace(weight=there(link.weight), bias=there(link.bias), line=line)

@@ -229,6 +229,12 @@ def test_rows_of_depthwise_links_follow_one_another(numbered_tiles):
     assert plan.stages["pads"].tolist() == [1, 0, 1, 1]
 
 
+@pytest.mark.parametrize("F, pads", [(7, True), (8, False), (9, True), (15, True), (16, False)])
+def test_a_bias_that_is_no_whole_vector_is_copied(F, pads):
+    stages = planned(Link(array(1024, F), array(F)), Link(array(F, 16))).stages
+    assert stages["pads"].tolist() == [pads, True]  # as is one that is not there
+
+
 @pytest.mark.parametrize(
     "link, x_shape, alone",
     [

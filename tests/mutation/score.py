@@ -46,9 +46,9 @@ WITNESSES = {  # folder: the tests that must notice
     "minicnn/optimizers": "optimizers optimizer_formulas optimizer_options schedules" + TRAINING,
     "minicnn/metrics": "metrics metric_formulas metric_details counting_metrics" + TRAINING,
     "kernels": "op_kernels kernels simd optimizer_formulas optimizers cuda gpu_kernels"
-    " gpu_convolution norm_kernels warp_kernels short_sweeps short_poolings plans"
+    " gpu_convolution norm_kernels warp_kernels short_sweeps short_poolings short_chains plans"
     " plans_of_chains plans_of_correlations plans_of_depthwise plans_of_sweeps registers"
-    " tile_code row_tiles list_tiles calling_kernels sharing",
+    " tile_code row_tiles list_tiles channel_tiles calling_kernels sharing",
     "cuda": "cuda gpu_kernels gpu_edges gpu_convolution",
 }
 COMPILED = "ops gradients"  # what else tests kernels that are compiled
