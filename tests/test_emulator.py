@@ -80,15 +80,32 @@ def test_blocks_that_depend_on_each_other_are_found():
             "in line 2: mask 0x000000ff leaves out lane 8",
         ),
         ("extern __shared__ float s[]; s[32 + threadIdx.x] = 1;", "behind the end of its dynamic"),
+        (
+            "__shared__ volatile int s[32]; s[threadIdx.x + 1] = 1;",
+            "behind the end of its shared arrays",
+        ),
         ("__trap();", r"k: __trap\(\) in line 1"),
         ("assert(threadIdx.x < 31);", r"k: assert\(threadIdx.x < 31\) in line 1"),
     ],
-    ids=["divergent barrier", "two barriers", "warp mask", "dynamic shared", "trap", "assert"],
+    ids=["divergent barrier", "two barriers", "mask", "dynamic shared", "shared", "trap", "assert"],
 )
 def test_a_mistake_is_reported_with_its_line(body, message):
     with pytest.raises(emulator.EmulatorError, match=message):
         run('extern "C" __global__ void k() {' + body + "}", shared_mem=128)
     run('extern "C" __global__ void k() { __syncthreads(); }')  # and the next launch works
+
+
+def test_behind_shared_arrays_is_nan():
+    y = emulator.zeros(33, np.float32)
+    code = """extern "C" __global__ void k(float* y) {
+        __shared__ float a[16], b[16];
+        if (threadIdx.x < 16) a[threadIdx.x] = b[threadIdx.x] = 1;
+        __syncthreads();
+        float* first = a < b ? a : b;
+        y[threadIdx.x] = first[threadIdx.x];
+    }"""
+    run(code, (y,), block=(33,))
+    assert (y[:32] == 1).all() and np.isnan(y[32])
 
 
 def test_uninitialised_shared_memory_is_nan():

@@ -47,8 +47,12 @@ def test_images_that_fill_no_block_are_resized(axis, xp):  # noqa: F811
 
 @pytest.mark.parametrize("K", [33, 70, 100])
 def test_the_threads_of_a_warp_share_many_classes(K, xp):  # noqa: F811
-    """Each number is the largest one of a row: without it, exp would be infinite or 0."""
-    x, t = normal(1, K, K) + 2000 * np.eye(K), np.abs(normal(2, K, K))
+    """Each place has the largest number of a row: without it, exp would be infinite.
+
+    And with that of the row below, which is larger, exp would be 0.
+    """
+    x, t = normal(1, K, K), np.abs(normal(2, K, K))
+    x += np.fliplr(np.diag(2000.0 * np.arange(1, K + 1)))
     t[:, ::3] = 0
     entropy = kernels.softmax_cross_entropy
     for kernel, args in (

@@ -35,6 +35,7 @@ rows(const REAL* x, REAL* y, int n) {
         parts[k][r] = 0.5 * x[r];
         __syncthreads();
     }
+    for (int r = 0; r < n; r += 8) n = 2 * n;
     y[k] += parts[k][0];
 }
 #ifndef CUDA_ON_CPU
@@ -69,13 +70,14 @@ def found(tmp_path):
         ("parts[k][r] = 0.5 * x[r];", "parts[k][r] = 0.75 * x[r];"),
         ("parts[k][r] = 0.5 * x[r];", ";"),
         ("__syncthreads();", ";"),
+        ("r += 8) n = 2 * n;", "r += 8) ;"),
         ("y[k] += parts[k][0];", "y[k] -= parts[k][0];"),
         ("y[k] += parts[k][0];", "y[k] = parts[k][0];"),
         ("y[k] += parts[k][0];", ";"),
     ],
 )
 def test_each_usual_mistake_is_planted(found, line, wrong):
-    assert SOURCE.replace(line, wrong) in [mutant.source for mutant in found]
+    assert SOURCE.replace(line, wrong, 1) in [mutant.source for mutant in found]
 
 
 def test_what_computes_nothing_stays(found):

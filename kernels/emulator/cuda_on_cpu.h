@@ -61,10 +61,13 @@
 #define __align__(bytes) __attribute__((aligned(bytes)))
 
 // One section of the library holds the shared arrays of all its kernels; the linker names its
-// two ends, so a block can begin with all of them filled.
+// two ends, so a block can begin with all of them filled. The assembler puts a guard behind them:
+// it is in part 1 of the section, and they are in part 0.
 #define __shared__ static __attribute__((section("shared_arrays")))
-extern "C" char __start_shared_arrays[] __attribute__((weak));
-extern "C" char __stop_shared_arrays[] __attribute__((weak));
+asm(".pushsection shared_arrays, 1, \"aw\", @progbits\n"
+    ".zero 64\n"                                         // GUARD_BYTES in scheduler.h
+    ".popsection");
+extern "C" char __start_shared_arrays[], __stop_shared_arrays[];
 
 // emulator.py rewrites `extern __shared__ float tile[];` into this (there `extern` cannot stay).
 #define CUDA_ON_CPU_DYNAMIC_SHARED(type, name) \

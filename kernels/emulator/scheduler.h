@@ -6,7 +6,8 @@ namespace cuda_on_cpu {
 constexpr int WARP = 32;
 constexpr size_t STACK_BYTES = 256 * 1024, PAGE_BYTES = 4096;
 constexpr size_t DYNAMIC_SHARED_BYTES = 227 * 1024;     // the most a block can have (sm_90)
-constexpr size_t GUARD_BYTES = 64;                      // must still be all ones after a block
+constexpr size_t GUARD_BYTES = 64;                      // must still be all ones after a block;
+                                                        // cuda_on_cpu.h has as many, too
 constexpr size_t SLOT_BYTES = 32;                       // what one lane can give to its warp
 
 enum Order { FORWARD = 0, REVERSE = 1, SHUFFLE = 2 };
@@ -210,9 +211,15 @@ static std::vector<int> sequence(int size, int order) {
     return items;
 }
 
+static void check_guard(const char* guard, const char* of_what) {
+    for (size_t i = 0; i < GUARD_BYTES; ++i)
+        if (guard[i] != char(0xFF))
+            snprintf(state.error, sizeof state.error, "block (%u, %u, %u) wrote behind the end of "
+                     "its %s", blockIdx.x, blockIdx.y, blockIdx.z, of_what);
+}
+
 static void run_block(int size, size_t shared_bytes, int order, Random& random) {
-    if (__start_shared_arrays)
-        memset(__start_shared_arrays, 0xFF, __stop_shared_arrays - __start_shared_arrays);
+    memset(__start_shared_arrays, 0xFF, __stop_shared_arrays - __start_shared_arrays);
     memset(dynamic_shared, 0xFF, shared_bytes + GUARD_BYTES);
     const int warps = (size + WARP - 1) / WARP;
     state.threads.assign(size, Thread());
@@ -240,12 +247,8 @@ static void run_block(int size, size_t shared_bytes, int order, Random& random) 
         }
         if (state.events == before) return report_deadlock();
     }
-    for (size_t i = 0; i < GUARD_BYTES; ++i)
-        if (dynamic_shared[shared_bytes + i] != char(0xFF)) {
-            snprintf(state.error, sizeof state.error, "block (%u, %u, %u) wrote behind the end of "
-                     "its dynamic shared memory", blockIdx.x, blockIdx.y, blockIdx.z);
-            return;
-        }
+    check_guard(__stop_shared_arrays - GUARD_BYTES, "shared arrays");
+    check_guard(dynamic_shared + shared_bytes, "dynamic shared memory");
 }
 
 // Runs all blocks of a launch. Returns nullptr or the text of an error.

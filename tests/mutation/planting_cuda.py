@@ -31,8 +31,10 @@ _INTEGER = re.compile(r"(?<![\w.])(0x[0-9a-fA-F]+|\d+)(u?l*)(?![\w.])")
 _FLOAT = re.compile(r"(?<![\w.])\d+\.\d*(?:e-?\d+)?")
 _NOT = re.compile(r"[!~](?=[\w(])")
 _LAST_ROUND = re.compile(r"(?<=; )([^;<]+?) (<=?) ([^;]+)(?=; )")
-_STATEMENT = re.compile(r"(?:(?<=[;{})])|(?<=else))\s*([\w.]+(?:\[[^;=]*\])?(?:\.\w+)?"
-                        r"(?: [-+*/]?= [^;{}]+|\([^;{}]*\)));")  # fmt: skip
+_STATEMENT = re.compile(
+    r"(?:(?<=[;{})])|(?<=else))\s*"
+    r"(?=([\w.]+(?:\[[^;=]*\])?(?:\.\w+)?(?: [-+*/]?= [^;{}]+|\([^;{}]*\)));)"
+)
 _ADDS = re.compile(r"(?<=\s)([-+])=(?=\s)")
 
 # What is no code: comments, directives, texts, and what only a GPU's compiler sees.
@@ -127,8 +129,9 @@ def _changes(code: str, begin: int, end: int) -> Iterator[tuple[int, int, str]]:
             yield *found.span(), "-=" if found[1] == "+" else "+="
             yield *found.span(), "="
     for found in _STATEMENT.finditer(code, begin, end):
-        if not re.match(r"return\b|const\b|if\b|for\b", found[1]):
-            yield found.start(1), found.end(1), ""
+        is_control = re.match(r"return\b|const\b|if\b|for\b", found[1])
+        if not is_control and not _is_in_head(code, found.start(1)):
+            yield *found.span(1), ""
     yield from _changed_heads(code, begin, end)
 
 
@@ -148,7 +151,7 @@ def _number(value: int, suffix: str) -> str:
 
 
 def _is_in_head(code: str, at: int) -> bool:
-    """Whether this is the last part of `for (...; ...; ...)`."""
+    """Whether this is within `for (...; ...; ...)`."""
     start = code.rfind("for (", 0, at)
     return start >= 0 and at < _closing(code, start + len("for ("))
 
