@@ -29,7 +29,7 @@ from . import cuda, depthwise, precision
 from .correlate import correlate
 from .geometry import Geometry
 from .kernel import Kernel
-from .memory import empty
+from .memory import empty, zeros
 from .registers import lanes
 from .spread import spread
 from .sweep import sweep
@@ -98,6 +98,8 @@ def one_by_one(groups, weight_shape):
 
 
 def _forward_cpu(x, weight, bias, relu, strides, padding, dilation, groups):
+    if weight.size == 0:  # sums of nothing
+        return _forward_reference(x, weight, bias, relu, strides, padding, dilation, groups)
     g, filters, shape = described(x.shape, weight, (strides, padding, dilation, groups))
     y = empty(shape, x.dtype)
     if one_by_one(groups, weight.shape):
@@ -108,6 +110,8 @@ def _forward_cpu(x, weight, bias, relu, strides, padding, dilation, groups):
 
 
 def _input_grad_cpu(dy, weight, x_shape, strides, padding, dilation, groups):
+    if weight.size == 0:
+        return zeros(x_shape, dy.dtype)
     N, H, W, C = x_shape
     P, Q, K, F = weight.shape
     _, I, J, _ = dy.shape
@@ -135,6 +139,8 @@ def _weight_grad_cpu(x, dy, weight_shape, strides, padding, dilation, groups):
     _, I, J, _ = dy.shape
     (s, t), ((top, _), (left, _)), (d, e) = strides, padding, dilation
     dw = empty(weight_shape, x.dtype)
+    if dw.size == 0:
+        return dw
     if one_by_one(groups, weight_shape):
         depthwise.weight_grad(x, dy, dw, (strides, padding, dilation))
         return dw

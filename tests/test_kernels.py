@@ -286,6 +286,18 @@ def test_an_empty_batch_of_a_depthwise_convolution_is_no_error():
     assert not conv2d.weight_grad(x, y, weight.shape, *where).any()
 
 
+@pytest.mark.parametrize("C, F", [(0, 4), (2, 0), (0, 0)])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_without_channels_or_filters_a_convolution_adds_up_nothing(C, F, groups):
+    x, weight, bias = np.ones((2, 5, 5, C)), np.ones((3, 3, C // groups, F)), np.arange(F) - 2.0
+    where = ((1, 1), NO_PADDING, (1, 1), groups)
+    y = conv2d.forward(x, weight, bias, True, *where)
+    np.testing.assert_array_equal(y, np.broadcast_to(np.maximum(bias, 0), (2, 3, 3, F)))
+    dx = conv2d.input_grad(y, weight, x.shape, *where)
+    np.testing.assert_array_equal(dx, np.zeros(x.shape))
+    assert conv2d.weight_grad(x, y, weight.shape, *where).shape == weight.shape
+
+
 def test_nan_passes_through_a_depthwise_convolution_of_its_channel():
     x = np.ones((1, 3, 3, 20), np.float32)
     x[0, 0, 0, 3], x[0, 2, 2, 19] = np.nan, -np.inf

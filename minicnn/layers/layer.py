@@ -106,6 +106,7 @@ class Layer(Hookable):
         self._learned: list[Variable] = []  # weights that training changes, if trainable
         self._kept: list[Variable] = []  # weights that training never changes
         self._built_for: Shape | None = None
+        self._fitting: Any = None  # the shape of the last input, which has been checked
         self.nodes: list[Node] = []  # its calls with symbolic tensors
         self.call_arguments = list(inspect.signature(self.call).parameters)
         self._wants_training = "training" in self.call_arguments
@@ -202,11 +203,14 @@ class Layer(Hookable):
             shape = self.declared_input_shape or calling.any_batch(input_shape)
             self.build(shape)
             self.built = True  # here too: who writes a build may forget to call super().build
+            self._fitting = None
             self._built_for = shape
             self._has_parts = bool(parts_of(self))
             if self._has_parts:
                 self._complete_parts(shape)
-        self.check_input(input_shape)
+        if input_shape != self._fitting:  # nearly all batches of a training are alike
+            self.check_input(input_shape)
+            self._fitting = input_shape
 
     def _complete_parts(self, shape: Shape) -> None:
         """Build the parts that are not, and let them follow the layer in name and `trainable`."""
