@@ -760,9 +760,8 @@ ONE_BY_ONE = {
 
 @pytest.fixture
 def fresh_plans(monkeypatch):
+    """Plans are made anew, as the settings of a test want them."""
     use_unwritten_memory(monkeypatch, depthwise, conv2d)
-    for other in ("sweep", "spread", "correlate"):
-        monkeypatch.setattr(conv2d, other, None)
     plans = depthwise.plan_forward, depthwise._plan_input_grad, depthwise._plan_weight_grad
     for plan in plans:
         plan.cache_clear()
@@ -771,10 +770,17 @@ def fresh_plans(monkeypatch):
         plan.cache_clear()
 
 
+@pytest.fixture
+def one_by_one(fresh_plans, monkeypatch):
+    """Nobody but depthwise.py may do it."""
+    for other in ("sweep", "spread", "correlate"):
+        monkeypatch.setattr(conv2d, other, None)
+
+
 @as_python  # because a tile is compiled for each
 @pytest.mark.parametrize("tasks, part", [(1, 1), (5, 1), (16, 20)])
 @pytest.mark.parametrize("name", ONE_BY_ONE)
-def test_filters_of_one_channel(name, tasks, part, fresh_plans, monkeypatch):
+def test_filters_of_one_channel(name, tasks, part, one_by_one, monkeypatch):
     monkeypatch.setattr(depthwise, "TASKS", tasks)
     monkeypatch.setattr(depthwise, "PART", part)
     check_one_by_one(ONE_BY_ONE[name])
@@ -782,7 +788,7 @@ def test_filters_of_one_channel(name, tasks, part, fresh_plans, monkeypatch):
 
 @as_python
 @pytest.mark.parametrize("name", ["strides", "strides and dilation", "a tall column"])
-def test_with_few_registers_a_window_is_taken_in_several_pieces(name, fresh_plans, monkeypatch):
+def test_with_few_registers_a_window_is_taken_in_several_pieces(name, one_by_one, monkeypatch):
     monkeypatch.setattr(depthwise, "REGISTERS", 7)
     check_one_by_one(ONE_BY_ONE[name])
 
@@ -802,7 +808,7 @@ def check_one_by_one(case):
 
 @as_python
 @pytest.mark.parametrize("name", ["over the border", "some vectors", "a tall column"])
-def test_a_task_fills_some_channels_of_a_row(name, fresh_plans):
+def test_a_task_fills_some_channels_of_a_row(name, one_by_one):
     """The channels are shared by as many tasks as there can be."""
     case, (x, weight, _), y = (
         ONE_BY_ONE[name],
@@ -834,7 +840,7 @@ def test_every_row_of_every_image_is_a_task_of_every_share(monkeypatch):
 @pytest.mark.parametrize("registers", [7, 16])
 @pytest.mark.parametrize("tasks", [1, 16])
 @pytest.mark.parametrize("name", ONE_BY_ONE)
-def test_no_part_of_a_gradient_is_computed_twice(name, tasks, registers, fresh_plans, monkeypatch):
+def test_no_part_of_a_gradient_is_computed_twice(name, tasks, registers, one_by_one, monkeypatch):
     """But for the channels that the last block repeats, because it must not be narrower."""
     case, (x, _, dy), calls = ONE_BY_ONE[name], operands(ONE_BY_ONE[name]), []
     call = depthwise.call_tile
