@@ -230,7 +230,9 @@ def test_only_a_running_fit_has_a_state():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
-@pytest.mark.parametrize("kills", [20, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "kills", [8, *(pytest.param(n, marks=pytest.mark.slow) for n in (20, 100))]
+)
 def test_kills_at_random_moments_change_nothing(tmp_path, kills):
     script = Path(__file__).with_name("killed_training.py")
     roots = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
