@@ -98,20 +98,20 @@ def test_a_division_by_zero_is_infinite_in_kernels():
 # --- parts: what has machine code only within kernels
 
 
-@compiling.compiled_part
-def _double(x):
-    return 2 * x
-
-
-@compiling.compiled
-def _quadruple(x):
-    return _double(_double(x))
-
-
 @compiles
-def test_a_part_is_not_made_into_machine_code():
-    assert _quadruple(3.0) == 12.0
-    found = _double.dispatcher.overloads, _quadruple.overloads
+def test_a_part_is_not_made_into_machine_code(monkeypatch):
+    monkeypatch.setattr(compiling, "cache_folder", lambda: None)  # or it might be there already
+
+    @compiling.compiled_part
+    def double(x):
+        return 2 * x
+
+    @compiling.compiled
+    def quadruple(x):
+        return double(double(x))
+
+    assert quadruple(3.0) == 12.0
+    found = double.dispatcher.overloads, quadruple.overloads
     part, kernel = (next(iter(versions.values())).library for versions in found)
     assert kernel._compiled and not getattr(part, "_compiled", False)
 
