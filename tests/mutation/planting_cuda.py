@@ -31,6 +31,7 @@ _INTEGER = re.compile(r"(?<![\w.])(0x[0-9a-fA-F]+|\d+)(u?l*)(?![\w.])")
 _FLOAT = re.compile(r"(?<![\w.])\d+\.\d*(?:e-?\d+)?")
 _NOT = re.compile(r"[!~](?=[\w(])")
 _LAST_ROUND = re.compile(r"(?<=; )([^;<]+?) (<=?) ([^;]+)(?=; )")
+# x = ...;  x[k] += ...;  f(...);  behind another statement, a bracket or else
 _STATEMENT = re.compile(
     r"(?:(?<=[;{})])|(?<=else))\s*"
     r"(?=([\w.]+(?:\[[^;=]*\])?(?:\.\w+)?(?: [-+*/]?= [^;{}]+|\([^;{}]*\)));)"
@@ -61,14 +62,12 @@ def mutants(path: Path) -> Iterator[Mutant]:
     text = path.read_text()
     code = _SIZES.sub(_blank, _NO_CODE.sub(_blank, text))
     for block in blocks(code):
-        found = {change for change in _changes(code, block.begin, block.end)}
-        for begin, end, after in sorted(found):
+        start = block.line if block.is_kernel else 0
+        for begin, end, after in sorted(set(_changes(code, block.begin, block.end))):
             line, column = _position(text, begin)
             source = text[:begin] + after + text[end:]
-            short = " ".join(text[begin:end].split())[:60], " ".join(after.split())[:60]
-            yield Mutant(
-                path, block.line * block.is_kernel, block.name, line, column, *short, source
-            )
+            short = (" ".join(part.split())[:60] for part in (text[begin:end], after))
+            yield Mutant(path, start, block.name, line, column, *short, source)
 
 
 def kernel_lines(path: Path) -> dict[str, int]:
