@@ -248,3 +248,21 @@ def test_a_part_too_many_in_the_file_is_named(tmp_path):
     model.layers[0].tail.pop()
     with pytest.raises(ValueError, match="not there: layers/residual/tail/batch_normalization"):
         model.load_weights(path)
+
+
+def test_a_part_that_comes_late_has_its_weights_counted():
+    layer = Dense(2)
+    layer.build((None, 3))
+    layer.late = Dense(4)
+    layer.late.build((None, 3))
+    assert layer.weights == [*layer.own_weights, *layer.late.weights]
+
+
+def test_a_shape_is_checked_again_whenever_it_is_another_one():
+    layer = Dense(2)
+    for _ in range(2):
+        layer(np.ones((5, 3), np.float32))
+        with pytest.raises(ValueError, match="3"):
+            layer(np.ones((5, 4), np.float32))
+        with pytest.raises(ValueError, match="3"):
+            layer(np.ones((5, 4), np.float32))  # what did not fit is not remembered
