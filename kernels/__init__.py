@@ -11,7 +11,7 @@ import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from . import cuda, gpu, precision
+from . import cuda, gpu, graphs, precision
 from .kernel import Array, Kernel, is_gpu_array
 from .memory import empty, zeros
 
@@ -89,6 +89,7 @@ __all__ = [
     "empty",
     "emulator",
     "gpu",
+    "graphs",
     "is_gpu_array",
     "layer_norm",
     "matmul",

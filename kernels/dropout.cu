@@ -19,9 +19,9 @@ __device__ u64 mixed(u64 z) {
 }
 
 extern "C" __global__ void apply(const REAL* x, REAL* y, REAL scale, unsigned long long threshold,
-                                 unsigned long long start, int size) {
+                                 const unsigned long long* start, int size) {
     const int k = blockIdx.x * blockDim.x + threadIdx.x;
     if (k >= size) return;
-    const u64 draw = mixed(start + (u64(k) + 1) * GAMMA) >> 11;
+    const u64 draw = mixed(*start + (u64(k) + 1) * GAMMA) >> 11;
     y[k] = draw >= threshold ? x[k] * scale : REAL(0);
 }

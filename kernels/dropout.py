@@ -16,12 +16,14 @@ Threads:  one prange step owns a run of neighbouring numbers.
 Versions: NumPy reference, Numba loops, CUDA (dropout.cu).
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numba import prange
 
-from . import cuda
+from . import cuda, graphs
 from .compiling import compiled, compiled_parallel
-from .kernel import Kernel
+from .kernel import Array, Kernel, is_gpu_array
 from .memory import empty
 
 GAMMA = np.uint64(0x9E3779B97F4A7C15)  # 2^64 divided by the golden ratio, made odd
@@ -37,8 +39,13 @@ def _mixed(z):
     return z ^ (z >> np.uint64(31))
 
 
+def _start(seed):
+    """Where the stream of a seed begins, as an array (1,)."""
+    return _mixed(np.array([seed % 2**64], np.uint64))
+
+
 def _apply_reference(x, rate, seed):
-    start = _mixed(np.array([seed % 2**64], np.uint64))
+    start = _start(seed)
     draws = _mixed(start + np.arange(1, x.size + 1, dtype=np.uint64) * GAMMA)
     kept = draws.reshape(x.shape) >> np.uint64(11) >= _threshold(rate)
     return np.where(kept, x * _scale(rate), 0)
@@ -62,7 +69,7 @@ def _apply_runs(x, threshold, scale, start, y):
 
 def _apply_cpu(x, rate, seed):
     y = empty(x.shape, x.dtype)
-    start = _mixed(np.array([seed % 2**64], np.uint64))[0]
+    start = _start(seed)[0]
     args = x.reshape(-1), _threshold(rate), x.dtype.type(_scale(rate)), start, y.reshape(-1)
     with np.errstate(over="ignore"):  # beyond 2^64 it begins at 0 again, on purpose
         if x.size <= RUN:
@@ -82,9 +89,17 @@ def _scale(rate):
     return 1 / (1 - rate) if rate < 1 else 0.0
 
 
+def fed_seed(draw: Callable[[], int], like: Array) -> Array:
+    """An array (1,) for `apply` in the place of a seed, beside `like`: the start of its stream.
+
+    It holds what draw() gives, now or before each launch of the graph that is captured.
+    """
+    return graphs.fed(lambda: _start(draw()), (1,), np.uint64, like)
+
+
 def _apply_gpu(x, rate, seed):
     y = cuda.empty(x.shape, x.dtype, like=x)
-    start = _mixed(np.array([seed % 2**64], np.uint64))[0]
+    start = seed if is_gpu_array(seed) else fed_seed(lambda: seed, x)
     args = x, y, _scale(rate), _threshold(rate), start, x.size
     cuda.launch("dropout", "apply", cuda.blocks(x.size), 256, *args)
     return y

@@ -52,6 +52,11 @@ def is_observed() -> bool:
     return _recording or bool(_watchers)
 
 
+def is_watched() -> bool:
+    """Whether somebody watches ops; see watch()."""
+    return bool(_watchers)
+
+
 def no_grad() -> AbstractContextManager[None]:
     """Open a block whose results remember no ops: they take less memory, but have no gradient.
 

@@ -8,6 +8,7 @@ remembers the names of modules. Everybody writes `from minicnn.backend import ke
 
 import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -72,6 +73,7 @@ def placed(x: Array, device: str) -> Array:
     x = on_cpu(x)
     if device == "cpu":
         return x
+    kernels.graphs.refuse_copy(x)
     return _copied_to_gpu(x) if device == "gpu" else kernels.emulator.asarray(x)
 
 
@@ -87,6 +89,34 @@ def born(x: Array) -> Array:
 def beside(x: Array, like: Array) -> Array:
     """`x` on the device of `like`, so that one kernel can take both."""
     return placed(x, device_of(like))
+
+
+def fed(make: Callable[[], Array], shape: tuple[int, ...], dtype: Any, like: Array) -> Array:
+    """Numbers that the CPU makes anew in each step, as random ones.
+
+    While a step is captured as a CUDA graph, they are an array on the GPU, and `make` is called
+    before each launch to fill it; see kernels/graphs.py.
+
+    Args:
+        make: returns a NumPy array.
+        shape: that of the array.
+        dtype: its type.
+        like: an array on the device where they are needed.
+
+    >>> fed(lambda: np.zeros(2), (2,), "float32", like=np.ones(1))
+    array([0., 0.], dtype=float32)
+    """
+    if kernels.graphs.is_capturing() and kernels.is_gpu_array(like):
+        return kernels.graphs.fed(make, shape, dtype, like)
+    return make().astype(dtype, copy=False)
+
+
+def constant(numbers: Array, like: Array) -> Array:
+    """An array of the CPU that is the same in each step, as a table, on the device of `like`."""
+    if not kernels.is_gpu_array(like) or kernels.is_gpu_array(numbers):
+        return numbers
+    with kernels.gpu.memory_explained():
+        return kernels.graphs.constant(numbers, like)
 
 
 def kept_on_device(x: Array) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 
 from minicnn import ops
 from minicnn.autograd import Op, Tensor
-from minicnn.backend import Array
+from minicnn.backend import Array, array_module, kernels
 from minicnn.ops.sigmoid import Sigmoid
 from minicnn.ops.softmax import Softmax
 from minicnn.pairing import class_numbers, kind_of_labels, numbers, one_hot_rows, outputs, paired
@@ -52,7 +52,8 @@ def binary_crossentropy(
     """
     who = "binary_crossentropy"
     truth, y_pred = paired(who, y_true, y_pred)
-    if truth.size and (truth.min() < 0 or truth.max() > 1):
+    looks = not kernels.graphs.is_capturing()
+    if looks and truth.size and (truth.min() < 0 or truth.max() > 1):
         raise ValueError(
             f"{who} [MC012]: the labels reach from {truth.min():g} to {truth.max():g}, but must "
             f"lie between 0, for no, and 1, for yes."
@@ -140,7 +141,8 @@ def sparse_categorical_crossentropy(
     ignored = None if ignore_class is None else y_true == ignore_class
     known = y_true if ignored is None else np.where(ignored, 0, y_true)
     labels = class_numbers(who, known, y_pred.shape)
-    truth = (labels[..., None] == np.arange(y_pred.shape[-1])).astype(y_pred.dtype)
+    classes = array_module(labels).arange(y_pred.shape[-1])
+    truth = (labels[..., None] == classes).astype(y_pred.dtype)
     if ignored is not None:
         truth[ignored.reshape(labels.shape)] = 0
     return _cross_entropy(who, truth, y_pred, from_logits)
@@ -225,7 +227,10 @@ def _logits(who: str, y_pred: Tensor, from_logits: bool, activation: Op) -> Tens
         return y_pred
     if y_pred.logits is None:
         return None
-    # softmax and sigmoid both leave their logits: the first row tells which of them it was
+    # softmax and sigmoid both leave their logits
+    if isinstance(y_pred.op, Softmax | Sigmoid):
+        return y_pred.logits if isinstance(y_pred.op, type(activation)) else None
+    # without an op to ask, the first row tells which of them it was
     first = activation.forward(y_pred.logits.data[:1])
     same = bool((np.abs(first - y_pred.data[:1]) < ROUNDING).all())
     return y_pred.logits if same else None

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.autograd import Tensor
-from minicnn.backend import Array, on_cpu
+from minicnn.backend import Array, kernels, on_cpu
 
 Shape = tuple[int, ...]
 
@@ -15,13 +15,18 @@ Shape = tuple[int, ...]
 def numbers(who: str, values: Any) -> Array:
     """Labels or outputs, as a NumPy array of numbers.
 
+    While a step is captured for a GPU, they stay there, and their numbers cannot be looked at;
+    batches are checked before that.
+
     Raises:
         TypeError: they are no numbers.
 
     >>> numbers("mse", [[1, 2]]).shape
     (1, 2)
     """
-    array = values.numpy() if isinstance(values, Tensor) else on_cpu(values)
+    array = values.data if isinstance(values, Tensor) else values
+    if not (kernels.graphs.is_capturing() and kernels.is_gpu_array(array)):
+        array = on_cpu(array)
     if array.dtype.kind not in "biuf":
         raise TypeError(
             f"{who}: labels and outputs must be numbers, but got an array of {array.dtype}."
@@ -118,6 +123,12 @@ def class_numbers(who: str, y_true: Array, y_pred: Shape) -> Array:
             f"but got {y_true.shape}."
         )
     labels = y_true.reshape(rows)
+    if not kernels.graphs.is_capturing():
+        _check_class_numbers(who, labels, K)
+    return labels.astype(np.intp)
+
+
+def _check_class_numbers(who: str, labels: Array, K: int) -> None:
     if labels.dtype.kind == "f":
         odd = labels[~(labels == np.floor(labels))]  # so that NaN is odd, too
         if odd.size:
@@ -131,7 +142,6 @@ def class_numbers(who: str, y_true: Array, y_pred: Shape) -> Array:
             f"model has {K} outputs, for the classes 0 to {K - 1}. Does the last layer have one "
             f"unit per class, and do the labels count from 0?"
         )
-    return labels.astype(np.intp)
 
 
 def one_hot_rows(who: str, y_true: Array, y_pred: Shape) -> Array:

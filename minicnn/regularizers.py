@@ -10,6 +10,7 @@ import numpy as np
 from minicnn import ops
 from minicnn.arguments import by_name, number, resolve, saved_form
 from minicnn.autograd import Tensor
+from minicnn.backend import filled
 
 TINY = 1e-12  # Keras': the smallest square of a length that is divided by
 
@@ -55,7 +56,7 @@ class L1L2(Regularizer):
         self.l2 = number(f"{type(self).__name__}: l2", l2)
 
     def __call__(self, w: Tensor) -> Tensor:
-        penalty = Tensor(np.zeros((), w.dtype), device=w.device)
+        penalty = Tensor(filled((), 0, like=w.data))
         if self.l1:
             penalty = penalty + ops.sum(ops.abs(w)) * self.l1
         if self.l2:

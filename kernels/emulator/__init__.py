@@ -13,7 +13,8 @@ order and types of the arguments are those that a GPU would get; and the code th
 CPU and GPU, because an EmulatedArray carries `__cuda_array_interface__`.
 
 What it cannot show: races between two barriers, the speed of a GPU, its limits of memory, and the
-approximate functions such as __expf, which are exact here. Streams, graphs and cuBLAS are missing.
+approximate functions such as __expf, which are exact here. cuBLAS is missing; streams and graphs
+are there as far as minicnn uses them (graphs.py).
 
 Environment variables:
     MINICNN_EMULATOR_ORDER      forward (default), reverse, shuffle or shuffle:SEED
@@ -45,6 +46,7 @@ from .arrays import (
 )
 from .compiler import why_unavailable
 from .errors import EmulatorError
+from .graphs import cuda, done, is_capturing
 from .module import RawModule
 from .order import thread_order
 
@@ -58,6 +60,7 @@ __all__ = [
     "asarray",
     "ascontiguousarray",
     "asnumpy",
+    "cuda",
     "empty",
     "empty_like",
     "full",
@@ -83,6 +86,9 @@ def __getattr__(name: str) -> Any:
 
     @functools.wraps(attribute)
     def on_device(*args: Any, **kwargs: Any) -> Any:
-        return emulated(attribute(*args, **kwargs))
+        result = attribute(*args, **kwargs)
+        if is_capturing() and type(result) is np.ndarray:  # made of plain numbers, as by arange
+            result = done(result.copy, (), {})
+        return emulated(result)
 
     return on_device

@@ -3,13 +3,19 @@
 The memory of a new array lies between two guard zones. All of it, the guards too, reads as NaN,
 so a kernel that reads what nobody wrote, or past an end, shows it in its results. After a launch
 `damaged` looks whether the guards are as they were.
+
+While a stream captures, what would be computed is noted for the graph instead; see graphs.py.
 """
 
+import functools
 import itertools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from .graphs import done, is_capturing, note, refuse
 
 GUARD = 256  # bytes before and behind each array, and what its memory is a multiple of, as in CUDA
 ONES = 0xFF  # a byte; floats made of such bytes are NaN
@@ -44,38 +50,72 @@ class EmulatedArray(np.ndarray):
         }
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        result = getattr(ufunc, method)(*_plain(inputs), **_plain(kwargs))
+        result = done(getattr(ufunc, method), _plain(inputs), _plain(kwargs))
         out = kwargs.get("out")
         if out is None:
             return emulated(result)
         return out[0] if len(out) == 1 else out  # `x += 1` must give x back, not a view of it
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        return emulated(function(*_plain(args), **_plain(kwargs)))
+        return emulated(done(function, _plain(args), _plain(kwargs)))
 
     def __getitem__(self, index: Any) -> Any:
-        return emulated(super().__getitem__(_plain(index)))  # x[0, 0] has 0 dimensions, as in CuPy
+        # x[0, 0] has 0 dimensions, as in CuPy
+        return emulated(done(np.ndarray.__getitem__, (_plain(self), _plain(index)), {}))
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        super().__setitem__(_plain(index), _plain(value))
+        place, index, value = _plain(self), _plain(index), _plain(value)
+        if not note(lambda: place.__setitem__(index, value)):
+            place[index] = value
 
-    def argmax(self, *args: Any, **kwargs: Any) -> Any:
-        """As NumPy's, but without axes left a 0-d array, as in CuPy."""
-        return emulated(super().argmax(*args, **kwargs))
+    def fill(self, value: Any) -> None:
+        """Set all numbers to `value`."""
+        place = _plain(self)
+        if not note(lambda: place.fill(value)):
+            place.fill(value)
 
-    def argmin(self, *args: Any, **kwargs: Any) -> Any:
-        """As NumPy's, but without axes left a 0-d array, as in CuPy."""
-        return emulated(super().argmin(*args, **kwargs))
-
-    def get(self) -> np.ndarray:
+    def get(self, stream: Any = None) -> np.ndarray:
         """Copy it into a plain NumPy array: what brings the numbers back from a GPU."""
+        refuse("an array was copied to the CPU")
         return np.array(self, subok=False)
 
-    def set(self, array: np.ndarray) -> None:
+    def set(self, array: np.ndarray, stream: Any = None) -> None:
         """Copy a plain NumPy array of the same shape and dtype into this one."""
+        refuse("an array was copied from the CPU")
         if array.shape != self.shape or array.dtype != self.dtype:
             raise ValueError(f"set: {array.dtype} {array.shape} into {self.dtype} {self.shape}.")
         self.view(np.ndarray)[...] = array
+
+
+def _on_device(name: str) -> Callable[..., Any]:
+    """A method of NumPy's arrays whose result is emulated; a single number is a 0-d array."""
+    method = getattr(np.ndarray, name)
+
+    @functools.wraps(method)
+    def call(self: EmulatedArray, *args: Any, **kwargs: Any) -> Any:
+        if not is_capturing():
+            return emulated(method(self, *args, **kwargs))
+        return emulated(done(method, (_plain(self), *_plain(args)), _plain(kwargs)))
+
+    return call
+
+
+def _on_cpu(name: str) -> Callable[..., Any]:
+    """A method of NumPy's arrays that must know the numbers at once."""
+    method = getattr(np.ndarray, name)
+
+    @functools.wraps(method)
+    def call(self: EmulatedArray, *args: Any) -> Any:
+        refuse(f"a number of an array was asked for ({name})")
+        return method(self, *args)
+
+    return call
+
+
+for _name in ("argmax", "argmin", "astype", "copy", "flatten", "ravel", "reshape", "take"):
+    setattr(EmulatedArray, _name, _on_device(_name))
+for _name in ("__bool__", "__float__", "__index__", "__int__", "item", "tolist"):
+    setattr(EmulatedArray, _name, _on_cpu(_name))
 
 
 class _Guarded(np.ndarray):
@@ -126,7 +166,7 @@ def empty(shape: Any, dtype: Any = float, order: Any = "C") -> EmulatedArray:
 def full(shape: Any, value: Any, dtype: Any = None, order: Any = "C") -> EmulatedArray:
     """Make an array full of `value`."""
     new = empty(shape, np.asarray(value).dtype if dtype is None else dtype, order)
-    new.view(np.ndarray).fill(value)
+    new.fill(value)
     return new
 
 
@@ -162,9 +202,13 @@ def ones_like(x: Any, dtype: Any = None) -> EmulatedArray:
 
 def array(values: Any, dtype: Any = None, order: Any = "C") -> EmulatedArray:
     """Make a new array with these values."""
-    values = np.array(values, dtype=dtype, subok=False)
-    new = empty(values.shape, values.dtype, order)
-    new.view(np.ndarray)[...] = values
+    if isinstance(values, EmulatedArray):
+        values = _plain(values)
+    else:
+        refuse("an array was copied from the CPU")
+        values = np.asarray(values, dtype)
+    new = empty(values.shape, values.dtype if dtype is None else dtype, order)
+    new[...] = emulated(values)
     return new
 
 

@@ -13,6 +13,7 @@ from . import order
 from .arrays import damaged
 from .compiler import compiled
 from .errors import EmulatorError
+from .graphs import note
 from .parameters import Parameter, bytes_of
 
 MOST_BLOCKS = (2**31 - 1, 65535, 65535)
@@ -48,8 +49,8 @@ class Kernel:
                 f"kernel.max_dynamic_shared_size_bytes = bytes."
             )
         self._check(args)
-        self._run(sizes, shared_mem, args)
-        self._check_guards(args)
+        if not note(lambda: self._run(sizes, shared_mem, args)):
+            self._run(sizes, shared_mem, args)
 
     def _sizes(self, what: str, sizes: Any, limits: tuple[int, ...]) -> list[int]:
         if not isinstance(sizes, tuple) or not 1 <= len(sizes) <= 3:
@@ -84,6 +85,7 @@ class Kernel:
         )
         if error is not None:
             raise EmulatorError(f"{self.name}: {error.decode()}")
+        self._check_guards(args)
 
     def _check_guards(self, args: Sequence[Any]) -> None:
         for k, (parameter, argument) in enumerate(zip(self._parameters, args, strict=True)):

@@ -9,7 +9,7 @@ import numpy as np
 from minicnn import ops
 from minicnn.arguments import number
 from minicnn.autograd import Tensor
-from minicnn.backend import Array
+from minicnn.backend import Array, fed
 from minicnn.layers import arguments
 from minicnn.layers.calling import outermost_call
 from minicnn.layers.input_check import check_images
@@ -103,9 +103,10 @@ class RandomFlip(ImageAugmentation):
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         if not training:
             return x
-        _, H, W, _ = x.shape
-        rows = self._maybe_flipped("vertical", x.shape[0], H)
-        return ops.gather_pixels(x, rows, self._maybe_flipped("horizontal", x.shape[0], W))
+        N, H, W, _ = x.shape
+        rows = fed(lambda: self._maybe_flipped("vertical", N, H), (N, H), np.intp, x.data)
+        columns = fed(lambda: self._maybe_flipped("horizontal", N, W), (N, W), np.intp, x.data)
+        return ops.gather_pixels(x, rows, columns)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make such a layer again."""
@@ -151,10 +152,14 @@ class RandomCrop(ImageAugmentation):
         N, H, W, _ = x.shape
         if not training or self.height > H or self.width > W:
             return center_crop(x, (self.height, self.width))
-        tops = self._random.integers(0, H - self.height, (N, 1), endpoint=True)
-        lefts = self._random.integers(0, W - self.width, (N, 1), endpoint=True)
-        rows, columns = tops + np.arange(self.height), lefts + np.arange(self.width)
+        rows = fed(lambda: self._pieces(N, H, self.height), (N, self.height), np.intp, x.data)
+        columns = fed(lambda: self._pieces(N, W, self.width), (N, self.width), np.intp, x.data)
         return ops.gather_pixels(x, rows, columns)
+
+    def _pieces(self, count: int, size: int, length: int) -> Array:
+        """For each of `count` images, as many of its rows or columns, beginning anywhere."""
+        starts = self._random.integers(0, size - length, (count, 1), endpoint=True)
+        return starts + np.arange(length)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(batch, H, W, C) becomes (batch, height, width, C)."""

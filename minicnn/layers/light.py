@@ -6,6 +6,7 @@ from typing import Any
 from minicnn import ops
 from minicnn.arguments import number
 from minicnn.autograd import Tensor
+from minicnn.backend import Array, fed
 from minicnn.layers.augmentation import ImageAugmentation, bounds
 from minicnn.notices import warn_user
 
@@ -52,6 +53,11 @@ class RandomLight(ImageAugmentation):
         """The images in another light; the subclass says in which."""
         raise NotImplementedError(f"{type(self).__name__} defines no relit.")
 
+    def drawn(self, x: Tensor, low: float, high: float) -> Array:
+        """A random number between two limits for each image, (N, 1, 1, 1)."""
+        shape = (x.shape[0], 1, 1, 1)
+        return fed(lambda: self._random.uniform(low, high, shape), shape, self.dtype, x.data)
+
     def _check_range(self, x: Tensor) -> None:
         """Warn if value_range cannot be meant for these images: they would turn white, or stay."""
         low, high = float(x.data.min()), float(x.data.max())
@@ -94,8 +100,7 @@ class RandomBrightness(RandomLight):
         self.factor = bounds("RandomBrightness: factor", factor)
 
     def relit(self, x: Tensor) -> Tensor:
-        change = self._random.uniform(*self.factor, (len(x.data), 1, 1, 1))
-        return x + (change * (self.high - self.low)).astype(self.dtype)
+        return x + self.drawn(x, *(end * (self.high - self.low) for end in self.factor))
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make such a layer again."""
@@ -135,9 +140,9 @@ class RandomContrast(RandomLight):
 
     def relit(self, x: Tensor) -> Tensor:
         lower, upper = self.factor
-        factors = self._random.uniform(1 - lower, 1 + upper, (len(x.data), 1, 1, 1))
+        factors = self.drawn(x, 1 - lower, 1 + upper)
         mean = ops.mean(x, axis=(1, 2), keepdims=True)
-        return (x - mean) * factors.astype(self.dtype) + mean
+        return (x - mean) * factors + mean
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make such a layer again."""

@@ -3,13 +3,11 @@
 import math
 from typing import Any
 
-import numpy as np
-
 from minicnn import ops
 from minicnn.activations import SELU_ALPHA, SELU_SCALE
 from minicnn.arguments import number
 from minicnn.autograd import Tensor
-from minicnn.backend import Array
+from minicnn.backend import Array, fed
 from minicnn.layers import arguments
 from minicnn.layers.input_check import check_images
 from minicnn.layers.layer import Layer
@@ -91,9 +89,13 @@ class Noise(Layer):
         """X with noise; the subclass says which."""
         raise NotImplementedError(f"{type(self).__name__} defines no disturbed.")
 
-    def normal(self, shape: tuple[int, ...], deviation: float) -> Array:
-        """Normally distributed numbers around 0."""
-        return (self._random.standard_normal(shape) * deviation).astype(self.dtype)
+    def normal(self, x: Tensor, mean: float, deviation: float) -> Array:
+        """Normally distributed numbers, one for each number of x."""
+
+        def draw() -> Array:
+            return (self._random.standard_normal(x.shape) * deviation).astype(self.dtype) + mean
+
+        return fed(draw, x.shape, self.dtype, x.data)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The shape of the input."""
@@ -129,7 +131,7 @@ class GaussianNoise(Noise):
         self.stddev = number("GaussianNoise: stddev", stddev)
 
     def disturbed(self, x: Tensor) -> Tensor:
-        return x + self.normal(x.shape, self.stddev)
+        return x + self.normal(x, 0, self.stddev)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make such a layer again."""
@@ -162,7 +164,7 @@ class GaussianDropout(Noise):
         self.rate = number("GaussianDropout: rate", rate, below=1)
 
     def disturbed(self, x: Tensor) -> Tensor:
-        return x * (1 + self.normal(x.shape, math.sqrt(self.rate / (1 - self.rate))))
+        return x * self.normal(x, 1, math.sqrt(self.rate / (1 - self.rate)))
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make such a layer again."""
@@ -212,7 +214,7 @@ class AlphaDropout(Noise):
         lowest = -SELU_ALPHA * SELU_SCALE
         a = ((1 - self.rate) * (1 + self.rate * lowest**2)) ** -0.5
         shape = mask_shape(self.noise_shape or x.shape, x.shape)
-        kept = np.broadcast_to(self._random.random(shape) >= self.rate, x.shape)
+        kept = fed(lambda: self._random.random(shape) >= self.rate, shape, bool, x.data)
         return ops.where(kept, x, lowest) * a - a * lowest * self.rate
 
     def get_config(self) -> dict[str, Any]:

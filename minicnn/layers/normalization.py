@@ -2,12 +2,10 @@
 
 from typing import Any
 
-import numpy as np
-
 from minicnn import constraints, initializers, ops, regularizers
 from minicnn.arguments import number
 from minicnn.autograd import Tensor
-from minicnn.backend import Array
+from minicnn.backend import Array, filled
 from minicnn.layers import arguments
 from minicnn.layers.input_check import check_features, check_last_axis, known_channels
 from minicnn.layers.layer import Layer
@@ -166,16 +164,8 @@ class BatchNormalization(Layer):
         """
         self.ensure_built(x.shape)
         channels = self.moving_mean.shape
-        gamma = (
-            Tensor(np.ones(channels, self.dtype), device=x.device)
-            if self.gamma is None
-            else self.gamma
-        )
-        beta = (
-            Tensor(np.zeros(channels, self.dtype), device=x.device)
-            if self.beta is None
-            else self.beta
-        )
+        gamma = Tensor(filled(channels, 1, x.data)) if self.gamma is None else self.gamma
+        beta = Tensor(filled(channels, 0, x.data)) if self.beta is None else self.beta
         if training and self.trainable:
             y, mean, variance = ops.batch_norm(x, gamma, beta, self.epsilon, activation, shortcut)
             self._move(self.moving_mean, mean)

@@ -7,7 +7,7 @@ import numpy as np
 
 from minicnn.arguments import number
 from minicnn.autograd import Tensor
-from minicnn.backend import Array, on_cpu
+from minicnn.backend import Array, constant, on_cpu
 from minicnn.layers import arguments
 from minicnn.layers.input_check import check_features
 from minicnn.layers.layer import Layer
@@ -42,7 +42,8 @@ class Rescaling(Layer):
         self.offset = _numbers("Rescaling: offset", offset)
 
     def call(self, x: Tensor) -> Tensor:
-        return x * np.asarray(self.scale, self.dtype) + np.asarray(self.offset, self.dtype)
+        scale, offset = (np.asarray(value, self.dtype) for value in (self.scale, self.offset))
+        return x * constant(scale, x.data) + constant(offset, x.data)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The shape of the input."""
@@ -193,7 +194,7 @@ class Normalization(Layer):
         self.variance.assign(variance)
 
     def call(self, x: Tensor) -> Tensor:
-        mean, deviation = self._line(x.shape)
+        mean, deviation = (constant(numbers, x.data) for numbers in self._line(x.shape))
         return x * deviation + mean if self.invert else (x - mean) / deviation
 
     def _line(self, shape: tuple[int, ...]) -> tuple[Array, Array]:

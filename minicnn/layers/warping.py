@@ -8,7 +8,7 @@ import numpy as np
 from minicnn import ops
 from minicnn.arguments import number
 from minicnn.autograd import Tensor
-from minicnn.backend import Array
+from minicnn.backend import Array, fed
 from minicnn.layers import arguments
 from minicnn.layers.augmentation import ImageAugmentation, bounds
 from minicnn.ops.warp import FILL_MODES, INTERPOLATIONS
@@ -53,7 +53,8 @@ class RandomWarp(ImageAugmentation):
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         if not training:
             return x
-        table = self.transforms(*x.shape[:3])
+        N, H, W, _ = x.shape
+        table = fed(lambda: self.transforms(N, H, W), (N, 6), np.float64, x.data)
         return ops.warp(x, table, self.interpolation, self.fill_mode, self.fill_value)
 
     def drawn(self, limits: tuple[float, float], N: int) -> Array:

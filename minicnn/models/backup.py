@@ -57,7 +57,7 @@ class Backup:
             "exact": optimizer.exact_state(),
             "steps": feed.steps,
             "feed": feed.state(),
-            "random": [stream.bit_generator.state for stream in _streams(model)],
+            "random": [stream.bit_generator.state for stream in streams_of(model)],
             "root": random.state(),
             "metrics": [metric.state() for metric in model.metrics],
             "callbacks": list(_states_of_callbacks(loop)),
@@ -70,7 +70,7 @@ class Backup:
         Raises:
             ValueError: the backup is of another model, or of other data.
         """
-        tree, feed, streams = self._tree, loop.feed, len(list(_streams(loop.model)))
+        tree, feed, streams = self._tree, loop.feed, len(list(streams_of(loop.model)))
         assert feed is not None
         if tree["steps"] != feed.steps or len(tree["random"]) != streams:
             raise ValueError(
@@ -98,7 +98,7 @@ class Backup:
                 f"{error}"
             ) from error
         model.optimizer.load_exact_state(tree["exact"])
-        for stream, state in zip(_streams(model), tree["random"], strict=True):
+        for stream, state in zip(streams_of(model), tree["random"], strict=True):
             stream.bit_generator.state = state
         random.load_state(tree["root"])
         for metric, saved in zip(model.metrics, tree["metrics"], strict=True):
@@ -151,11 +151,11 @@ def _looked_up(entry: dict[str, Any], arrays: dict[str, Array]) -> Any:
     return arrays[str(entry["array"])] if set(entry) == {"array"} else entry
 
 
-def _streams(layer: Layer) -> Iterator[np.random.Generator]:
+def streams_of(layer: Layer) -> Iterator[np.random.Generator]:
     """The random numbers of a layer and of all its parts."""
     yield from (value for value in vars(layer).values() if isinstance(value, np.random.Generator))
     for part in parts_of(layer):
-        yield from _streams(part)
+        yield from streams_of(part)
 
 
 def _numbered_callbacks(loop: Loop) -> Iterator[tuple[tuple[str, int], Any]]:

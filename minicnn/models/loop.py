@@ -60,19 +60,36 @@ class Loop:
 
     def usual_train_step(self, batch: Batch, variables: list[Variable]) -> None:
         """Go forward, go backward, change the weights."""
-        y_pred = self.model(batch.x, training=True)
-        loss = self.loss_of(batch, y_pred, training=True)
         optimizer = self.model.optimizer
         assert optimizer is not None
-        gradients = grad(optimizer.scale_loss(loss), variables) if variables else []
-        value, outputs = loss.item(), mapped(Tensor.numpy, y_pred)
-        del loss, y_pred  # and with them the graph, so that its memory serves the next step
+        value, outputs, gradients = self._passed(batch, variables)
         if self.watches is not None:
             self.watches.before_update(value, gradients, batch)
         if variables:
             with interrupts_held():
                 optimizer.apply(gradients, variables)
         self.scores.update(value, batch, outputs)
+
+    def passes(self, batch: Batch, variables: list[Variable]) -> tuple[Tensor, Any, list[Tensor]]:
+        """Go forward and backward: the loss, the outputs, and the gradients of variables."""
+        y_pred = self.model(batch.x, training=True)
+        loss = self.loss_of(batch, y_pred, training=True)
+        assert self.model.optimizer is not None
+        scaled = self.model.optimizer.scale_loss(loss)
+        return loss, y_pred, grad(scaled, variables) if variables else []
+
+    def _passed(self, batch: Batch, variables: list[Variable]) -> tuple[float, Any, list[Tensor]]:
+        """The results of `passes` that outlive the step; its ops, and their memory, are gone."""
+        graph = self.model.step_graphs.graph_for(self, batch, variables)
+        if graph is not None:
+            return graph.run(batch)
+        loss, y_pred, gradients = self.passes(batch, variables)
+        return loss.item(), mapped(Tensor.numpy, y_pred), gradients
+
+    @property
+    def is_watched_closely(self) -> bool:
+        """Whether these are the first steps of a fit, which are looked at more closely."""
+        return self.watches is not None and self.watches.are_looking
 
     def test_step(self, batch: Batch) -> None:
         """Evaluate a batch, as it stands here or as the model defines it itself."""

@@ -14,6 +14,7 @@ from minicnn.layers import Layer
 from minicnn.layers.structure import mapped
 from minicnn.metrics import Metric
 from minicnn.models.batches import Batch
+from minicnn.models.captured import StepGraphs
 from minicnn.models.loop import AnyScores, Loop, as_numpy
 from minicnn.notices import warn_user
 from minicnn.optimizers import Optimizer
@@ -35,6 +36,7 @@ class Steps(Layer):
         self._settings: tuple[Any, ...] = (None,)  # of compile: the loss and what belongs to it
         self._scores: AnyScores | None = None
         self._loop: Loop | None = None  # of the fit that is running
+        self.step_graphs = StepGraphs(wanted=False)  # until compile says what is wanted
 
     def to(self, device: str) -> Steps:
         """Put all weights, and the state of the optimizer, on a device; returns the model.

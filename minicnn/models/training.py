@@ -14,6 +14,7 @@ from minicnn.layers.shapes import is_shape
 from minicnn.layers.structure import is_nested, leaves, mapped
 from minicnn.models.backup import Backup
 from minicnn.models.batches import Batch, Batches, Feed, checked, converted
+from minicnn.models.captured import StepGraphs
 from minicnn.models.class_weights import class_weights
 from minicnn.models.keywords import hints_at_misspelt_keywords
 from minicnn.models.loop import AnyScores, Loop, as_numpy, packed_data
@@ -75,10 +76,13 @@ class Trainer(Steps):
             loss_weights: a number that the loss is multiplied by.
             metrics: names, objects or functions; sample weights do not count in them.
             weighted_metrics: the same, but sample weights count.
-            run_eagerly: means nothing here, nor do the arguments after it: every model is eager.
-            steps_per_execution: see run_eagerly.
-            jit_compile: see run_eagerly.
-            auto_scale_loss: see run_eagerly.
+            run_eagerly: True is the same as jit_compile=False.
+            steps_per_execution: means nothing here, nor does auto_scale_loss.
+            jit_compile: whether a step of training on a GPU becomes a CUDA graph, which launches
+                all kernels at once: True, False, or "auto", which is True where all layers are
+                minicnn's own. Where that cannot be, a warning says why, and the step is done
+                kernel by kernel. On a CPU it means nothing.
+            auto_scale_loss: see steps_per_execution.
 
         Raises:
             ValueError: a name is unknown.
@@ -92,6 +96,7 @@ class Trainer(Steps):
         self.optimizer = new_optimizer
         self.loss = loss
         self._scores = scores
+        self.step_graphs = StepGraphs(False if run_eagerly else jit_compile)
 
     def names_of_outputs(self) -> Any:
         """The names of the outputs, in the structure in which the model gives them.

@@ -11,7 +11,7 @@ from minicnn.ops.reduce import broadcast_to
 class Drop(Op):
     """y = x / (1 - rate) where the seed keeps it, else 0;   dx = Drop(dy) with the same seed."""
 
-    def __init__(self, rate: float, seed: int) -> None:
+    def __init__(self, rate: float, seed: int | Array) -> None:
         self.rate, self.seed = rate, seed
 
     def forward(self, x: Array) -> Array:
@@ -61,9 +61,18 @@ def dropout(
     """
     if not 0 <= rate <= 1:
         raise ValueError(f"dropout: rate is a probability, from 0 to 1, but got {rate}.")
-    number = int(seed.integers(1 << 63) if isinstance(seed, np.random.Generator) else seed)
+    drop = Drop(rate, _drawn(seed, x.data) if isinstance(seed, np.random.Generator) else int(seed))
     if noise_shape is None:
-        return Drop(rate, number)(x)
+        return drop(x)
     shape = as_shape(noise_shape)
     ones = Tensor(array_module(x.data).ones(shape, x.dtype), device=x.device)
-    return x * broadcast_to(Drop(rate, number)(ones), x.shape)
+    return x * broadcast_to(drop(ones), x.shape)
+
+
+def _drawn(generator: np.random.Generator, x: Array) -> int | Array:
+    """A seed from a generator; on a GPU an array, for which a graph draws anew in each launch."""
+
+    def draw() -> int:
+        return int(generator.integers(1 << 63))
+
+    return kernels.dropout.fed_seed(draw, x) if kernels.is_gpu_array(x) else draw()

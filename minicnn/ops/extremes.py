@@ -3,7 +3,7 @@
 import numpy as np
 
 from minicnn.autograd import Axis, Tensor
-from minicnn.backend import Array, beside
+from minicnn.backend import Array, constant
 from minicnn.ops.axes import count, normal_axes, with_ones, without
 from minicnn.ops.indexing import Read
 from minicnn.ops.shape import reshape
@@ -74,7 +74,7 @@ def _keep(x: Tensor, axes: tuple[int, ...], keepdims: bool, winners: Array) -> T
     shape = with_ones(x.shape, axes)
     reduced = sorted(axes)
     along = np.unravel_index(winners.reshape(shape), [x.shape[k] for k in reduced])
-    places = [beside(place, x.data) for place in np.ogrid[tuple(slice(n) for n in x.shape)]]
+    places = [constant(place, x.data) for place in np.ogrid[tuple(slice(n) for n in x.shape)]]
     for k, place in zip(reduced, along, strict=True):
         places[k] = place
     y = Read(tuple(places), distinct=True)(x)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from minicnn.autograd import Op, Tensor
-from minicnn.backend import Array, kernels
+from minicnn.backend import Array, filled, kernels
 from minicnn.ops.axes import normal_axes
 from minicnn.ops.reduce import sum as sum_of
 from minicnn.ops.reduce import variance
@@ -203,8 +203,7 @@ def _along(
     C = math.prod(turned.shape[x.ndim - count :])
     rows = reshape(turned, (x.size // C, C))
     if gamma is None or beta is None:
-        gamma = Tensor(np.ones(C, x.dtype), device=x.device)
-        beta = Tensor(np.zeros(C, x.dtype), device=x.device)
+        gamma, beta = Tensor(filled((C,), 1, x.data)), Tensor(filled((C,), 0, x.data))
     y = reshape(NormalizeRows(epsilon)(rows, gamma, beta), turned.shape)
     back = tuple(int(k) for k in np.argsort(order))
     return transpose(y, back) if moved else y

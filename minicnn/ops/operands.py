@@ -80,7 +80,7 @@ def _tensor(x: Any, beside: Operand) -> Tensor:
     if dtype.kind != "f":  # a fraction beside integers makes floating point, an integer does not
         dtype = np.result_type(dtype, x.item() if isinstance(x, np.number) else x)
     xp = array_module(beside.data)
-    number = xp.asarray(x, dtype)
+    number = xp.full((), x, dtype)  # asarray would bring it from the CPU, as an array
     # a number has no gradient, so it is repeated without an op that could carry one back
     repeated = xp.broadcast_to(number, beside.shape) if beside.shape else number
     return Tensor(repeated, device=beside.device)

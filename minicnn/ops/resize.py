@@ -1,7 +1,7 @@
 """Make images larger or smaller: each new row and column is a mean of old ones."""
 
 from minicnn.autograd import Op, Tensor
-from minicnn.backend import Array, beside, kernels
+from minicnn.backend import Array, constant, kernels
 from minicnn.ops.window import check_numbers
 from minicnn.resampling import shares, taps
 from minicnn.suggest import did_you_mean
@@ -19,7 +19,7 @@ class Interpolate(Op):
         self.shares, self.axis = shares, axis
 
     def forward(self, x: Array) -> Array:
-        places, factors = (beside(table, x) for table in taps(self.shares))
+        places, factors = (constant(table, x) for table in taps(self.shares))
         return kernels.resize.along(x, places, factors, self.axis)
 
     def backward(self, dy: Tensor) -> Tensor:

@@ -83,7 +83,9 @@ def warp(
     check_numbers("warp", x)
     if x.ndim != 4:
         raise ValueError(f"warp: wants images, (N, H, W, C), but got shape {x.shape}.")
-    table = np.array(transforms, np.float64)  # a copy, so that nobody changes it before backward
+    table = transforms  # made by one of our layers, if it is on a GPU; see backend.fed
+    if not kernels.is_gpu_array(table):
+        table = np.array(table, np.float64)  # a copy, so that nobody changes it before backward
     if table.shape != (len(x.data), 6):
         raise ValueError(
             f"warp: wants six numbers for each of {len(x.data)} images, but transforms has shape "

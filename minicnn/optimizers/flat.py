@@ -54,12 +54,13 @@ class Flat:
             slot: xp.full_like(self.weights, first(slot)) for slot in slots
         }
         self._views: dict[Variable, Array] = {}
+        self._gathered: dict[Variable, Array] = {}  # gradients that lie at their places
 
     def move(self, device: str) -> None:
         """Put all arrays on another device; the variables are moved by somebody else."""
         self.weights, self.gradients = placed(self.weights, device), placed(self.gradients, device)
         self.state = {slot: placed(array, device) for slot, array in self.state.items()}
-        self._views = {}
+        self._views, self._gathered = {}, {}
 
     def part(self, array: Array, variable: Variable) -> Array:
         """The view into one of the flat arrays that belongs to `variable`."""
@@ -82,6 +83,32 @@ class Flat:
         for variable in variables:
             if variable.data is not self._views.get(variable):
                 self.part(self.weights, variable)[...] = variable.data
+
+    def adopt(self, variables: Iterable[Variable]) -> None:
+        """Let the numbers of variables lie at their places, as they do after an update."""
+        for variable in variables:
+            if variable.data is not self._views.get(variable):
+                view = self.part(self.weights, variable)
+                view[...] = variable.data
+                variable.data = self._views[variable] = view
+
+    def gather(self, gradients: Mapping[Variable, Tensor]) -> None:
+        """Copy gradients to their places one by one, as a CUDA graph can repeat it; see gathered.
+
+        To put all together in one call, CuPy brings a list of addresses from the CPU.
+        """
+        for variable, gradient in gradients.items():
+            place = self._gathered[variable] = self.part(self.gradients, variable)
+            place[...] = gradient.data
+
+    def gathered(self, variable: Variable) -> Array:
+        """The gradient of a variable as `gather` has left it. `Run.fill` need not copy it again."""
+        return self._gathered[variable]
+
+    def has_gathered(self, variables: Iterable[Variable], arrays: Iterable[Array]) -> bool:
+        """Whether these arrays are the very gradients that lie at the places of the variables."""
+        known = self._gathered.get
+        return all(known(v) is x for v, x in zip(variables, arrays, strict=True))
 
     def hand_out(self, variables: list[Variable]) -> None:
         """Give each variable a view of its new numbers, after its constraint."""
@@ -127,9 +154,11 @@ class Run:
 
     def fill(self, gradients: Mapping[Variable, Tensor | Array]) -> None:
         """Copy gradients to their places, and weights that somebody else has set meanwhile."""
-        arrays = [gradients[variable] for variable in self.variables]
-        flat: list[Any] = [(x.data if isinstance(x, Tensor) else x).reshape(-1) for x in arrays]
-        array_module(self.weights).concatenate(flat, out=self.gradients)
+        given = [gradients[variable] for variable in self.variables]
+        arrays: list[Any] = [x.data if isinstance(x, Tensor) else x for x in given]
+        if not self.flat.has_gathered(self.variables, arrays):
+            flat = [array.reshape(-1) for array in arrays]
+            array_module(self.weights).concatenate(flat, out=self.gradients)
         self.flat.fill(self.variables)
 
     def hand_out(self) -> None:

@@ -281,6 +281,25 @@ class Optimizer:
             run.hand_out()
         self._calls += 1
 
+    def adopt(self, variables: Sequence[Variable]) -> None:
+        """Let the numbers of variables lie where they do after a step, in an array of all of them.
+
+        A CUDA graph finds them there in each launch, wherever somebody has set them meanwhile.
+        """
+        self.build(variables)
+        for flat in self._flats:
+            flat.adopt(variable for variable in variables if variable in flat.places)
+
+    def gather(self, grads: Sequence[Tensor], variables: Sequence[Variable]) -> list[Tensor]:
+        """Copy gradients to where a step wants them: those returned, apply need not copy again."""
+        gradients = dict(zip(variables, grads, strict=True))
+        found: dict[Variable, Tensor] = {}
+        for flat in self._flats:
+            own = {v: gradient for v, gradient in gradients.items() if v in flat.places}
+            flat.gather(own)
+            found |= {variable: Tensor(flat.gathered(variable)) for variable in own}
+        return [found[variable] for variable in variables]
+
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Tensor | Array, Variable]]) -> None:
         """Do one step with pairs of a gradient and its variable: zip(grads, variables)."""
         grads, variables = zip(*grads_and_vars, strict=True)

@@ -32,6 +32,11 @@ class FitWatches:
         note_changed_trainability(loop.model)
         warn_of_equal_kernels(loop.model)
 
+    @property
+    def are_looking(self) -> bool:
+        """Whether these are the first steps, whose gradients are looked at."""
+        return self._zero_gradients.is_looking
+
     def before_update(self, loss: float, gradients: list[Tensor], batch: Batch) -> None:
         """Look at a step whose gradients are known and whose update has not been made.
 
