@@ -50,8 +50,8 @@ def refuse(what: str) -> None:
     """
     if _noted is not None:
         raise RuntimeError(
-            f"{what} while a stream is capturing: a graph has no part that runs on the CPU, and "
-            f"its numbers are not there before it is launched."
+            f"{what} while a stream is capturing, but no part of a graph runs on the CPU, and its "
+            f"numbers are not there before it is launched"
         )
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from minicnn.autograd import Tensor, is_watched
 from minicnn.backend import Array, array_module, beside, device_of, kernels, on_cpu
 from minicnn.layers.nesting import layers_within
@@ -41,7 +43,8 @@ class StepGraph:
     def __init__(self, loop: Loop, batch: Batch, variables: list[Variable]) -> None:
         optimizer = loop.model.optimizer
         assert optimizer is not None
-        self._model, self._optimizer, self._variables = loop.model, optimizer, variables
+        self._model, self._scores = loop.model, loop.scores
+        self._optimizer, self._variables = optimizer, variables
         self._signature = _signature(loop.model, batch, variables)
         like = variables[0].data
         self._batch = Batch(*(mapped(lambda x: _copied(x, like), part) for part in batch))
@@ -60,6 +63,7 @@ class StepGraph:
         finally:
             self._put_back()
         self._loss, self._outputs, self._gradients = captured
+        self._part_losses = loop.scores.part_losses
 
     def _passes(self, loop: Loop) -> tuple[Array, Any, list[Tensor]]:
         loss, y_pred, gradients = loop.passes(self._batch, self._variables)
@@ -78,13 +82,14 @@ class StepGraph:
         """Go forward and backward: the loss, the outputs and the gradients of a batch."""
         for place, numbers in zip(leaves(self._batch[:3]), leaves(batch[:3]), strict=True):
             if place is not None:
-                place[...] = beside(numbers, place)
+                _fill(place, numbers)
         self._optimizer.adopt(self._variables)
         for variable, array in self._kept.items():
             if variable.data is not array:  # somebody has set it
                 array[...] = variable.data
         self._graph.launch()
         self._put_back()
+        self._scores.part_losses = self._part_losses
         return self._loss.item(), mapped(on_cpu, self._outputs), self._gradients
 
     def _put_back(self) -> None:
@@ -107,7 +112,7 @@ class StepGraphs:
     def __init__(self, wanted: bool | str) -> None:
         self.wanted = wanted
         self.why_not = ""  # the reason why steps run op by op, where graphs were wanted
-        self._graph: StepGraph | None = None
+        self.graph: StepGraph | None = None
         self._last: Any = None  # signature of the step before
 
     def graph_for(self, loop: Loop, batch: Batch, variables: list[Variable]) -> StepGraph | None:
@@ -119,19 +124,19 @@ class StepGraphs:
             return None
         if is_watched() or _has_hooks(loop.model) or loop.is_watched_closely:
             return None
-        if self._graph is not None and self._graph.fits(batch, variables):
-            return self._graph
+        if self.graph is not None and self.graph.fits(batch, variables):
+            return self.graph
         before, self._last = self._last, _signature(loop.model, batch, variables)
         return self._captured(loop, batch, variables) if self._last == before else None
 
     def _captured(self, loop: Loop, batch: Batch, variables: list[Variable]) -> StepGraph | None:
-        self._graph = None  # and with it its memory
+        self.graph = None  # and with it its memory
         self.why_not = _reason(loop) if self.wanted == "auto" else ""
         if not self.why_not:
             try:
-                self._graph = StepGraph(loop, batch, variables)
+                self.graph = StepGraph(loop, batch, variables)
             except Exception as error:  # whatever a library raises when it cannot be captured
-                self.why_not = str(error)
+                self.why_not = str(error).rstrip(".")
         if self.why_not:
             warn_once(
                 loop.model,
@@ -140,7 +145,15 @@ class StepGraphs:
                 f"note: each step launches its kernels one by one, because {self.why_not}. As one "
                 f"CUDA graph they would be launched at once.",
             )
-        return self._graph
+        return self.graph
+
+
+def _fill(place: Any, numbers: Array) -> None:
+    """Copy numbers, from the CPU or on the GPU, to a place on the GPU."""
+    if kernels.is_gpu_array(numbers):
+        place[...] = numbers
+    else:
+        place.set(np.ascontiguousarray(numbers))
 
 
 def _copied(x: Array | None, like: Array) -> Array | None:

@@ -55,7 +55,7 @@ class OutputScores:
         self.parts = [Scores(one, None, metrics, more) for one, _, metrics, more in given]
         self._weight_of = dict(zip(self.parts, weights, strict=True))
         self.loss_mean = LossMean()
-        self._losses: list[float] = []
+        self.part_losses: list[Tensor] = []  # of the last batch
         self.loss = [part.loss for part in self.parts] if self._trained else None
         self.kind_of_labels: Any = None  # of the last batch that was checked on its own
 
@@ -152,12 +152,12 @@ class OutputScores:
     def of_batch(self, batch: Batch, y_pred: Any, penalties: Sequence[Tensor]) -> Tensor:
         """The loss of a batch, with what regularization adds to it."""
         total: Tensor | None = None
-        self._losses = []
+        self.part_losses = []
         for part, alone, output in zip(self.parts, self._alone(batch), leaves(y_pred), strict=True):
             if part.loss is None:
                 continue
             loss = part.of_batch(alone, output, ())
-            self._losses.append(loss.item())
+            self.part_losses.append(loss.detach())
             weight = self._weight_of[part]
             loss = loss if weight is None else loss * weight
             total = loss if total is None else total + loss
@@ -169,7 +169,7 @@ class OutputScores:
     def update(self, loss: float, batch: Batch, outputs: Any) -> None:
         """Take a batch into account, of which of_batch has just computed the loss."""
         self.loss_mean.update_state(loss, batch.rows)
-        for part, value in zip(self._trained, self._losses, strict=True):
+        for part, value in zip(self._trained, self.part_losses, strict=True):
             part.loss_mean.update_state(value, batch.rows)
         self.update_metrics(batch, outputs)
 

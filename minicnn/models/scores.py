@@ -66,6 +66,7 @@ class Scores:
         given = [*self._plain, *self._weighted]
         self.metrics = [metrics.get("accuracy" if x == "acc" else x) for x in given]
         self.loss_mean = LossMean()
+        self.part_losses: list[Tensor] = []  # of the last batch; one output has no parts
         self._rename(given)
         self._chosen = False
         self.kind_of_labels: Any = None  # of the last batch that was checked on its own

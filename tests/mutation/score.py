@@ -35,15 +35,18 @@ from trial import ROOT, Quick, from_scratch
 from trial_cuda import OnEmulator
 
 TRAINING = " training_parts contract_training"
+CAPTURED = " step_graphs"  # on the emulator, but quick
 WITNESSES = {  # folder: the tests that must notice
     "minicnn/ops": "op_errors op_details window_ops norm_ops ops_like_numpy op_kernels ops"
-    " activations engine gradients merging fusion batch_norm",
+    " activations engine gradients merging fusion batch_norm" + CAPTURED,
     "minicnn/layers": "layers layer_gradients layer_settings noise config arguments regularizers"
     " costs beginning beginning_of_graphs depthwise_links fusion image_layers augmentation"
     " batch_norm scaling subclassing merging functional sequential nesting hooks backward_hooks"
-    " layer_details layer_limits",
-    "minicnn/losses": "losses loss_formulas" + TRAINING,
-    "minicnn/optimizers": "optimizers optimizer_formulas optimizer_options schedules" + TRAINING,
+    " layer_details layer_limits" + CAPTURED,
+    "minicnn/losses": "losses loss_formulas" + TRAINING + CAPTURED,
+    "minicnn/optimizers": "optimizers optimizer_formulas optimizer_options schedules"
+    + TRAINING
+    + CAPTURED,
     "minicnn/metrics": "metrics metric_formulas metric_details counting_metrics" + TRAINING,
     "kernels": "op_kernels kernels simd optimizer_formulas optimizers cuda gpu_kernels"
     " gpu_convolution norm_kernels warp_kernels short_sweeps short_poolings short_chains plans"
@@ -53,7 +56,7 @@ WITNESSES = {  # folder: the tests that must notice
 }
 COMPILED = "ops gradients"  # what else tests kernels that are compiled
 TOOLS = {"compiling", "warmup", "threads", "cuda", "gpu", "memory", "prefetch"}  # compute nothing
-TOOLS |= {"part_compiler", "second_compiler"}
+TOOLS |= {"part_compiler", "second_compiler", "graphs"}
 ONLY = "not emulator"
 SLOW_AS_PYTHON = (
     "(kernels or cuda or optimizer) and (random or larger_than or many or tutorial or caches"
