@@ -414,3 +414,39 @@ def test_a_step_goes_on_from_where_a_move_has_put_everything(monkeypatch):
         np.testing.assert_array_equal(now, then)
     for w, other in zip(ws, others, strict=True):
         np.testing.assert_array_equal(w.numpy(), other.numpy())
+
+
+def test_gathered_gradients_lie_where_the_step_wants_them():
+    v, w = Variable(np.ones((2, 3))), Variable(np.ones(4))
+    gradients = [Tensor(np.full((2, 3), 2.0)), Tensor(np.arange(4.0))]
+    optimizer = optimizers.SGD(0.5)
+    optimizer.build([v, w])
+    gathered = optimizer.gather(gradients, [v, w])
+    for found, given in zip(gathered, gradients, strict=True):
+        np.testing.assert_array_equal(found.numpy(), given.numpy())
+    gathered[1].data[...] = 2  # as a graph does in each launch, and nobody hands it over again
+    optimizer.apply(gathered, [v, w])
+    np.testing.assert_array_equal(v.numpy(), 0)
+    np.testing.assert_array_equal(w.numpy(), 0)
+    assert np.shares_memory(gathered[0].data.base, gathered[1].data)
+
+
+def test_gather_wants_a_gradient_for_each_variable():
+    v, w = Variable(np.ones(3)), Variable(np.ones(4))
+    optimizer = optimizers.SGD(0.5)
+    optimizer.build([v, w])
+    with pytest.raises(ValueError, match="zip"):
+        optimizer.gather([Tensor(np.ones(3))], [v, w])
+
+
+def test_adopted_variables_lie_side_by_side_and_keep_their_numbers():
+    v, w = Variable(np.ones(3)), Variable(np.ones(4))
+    optimizer = optimizers.SGD(0.5)
+    optimizer.build([v, w])
+    v.assign(np.arange(3.0))
+    optimizer.adopt([v, w])
+    assert v.data.base is w.data.base
+    np.testing.assert_array_equal(v.numpy(), np.arange(3))
+    before = v.data
+    optimizer.adopt([v])
+    assert v.data is before

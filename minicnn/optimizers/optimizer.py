@@ -284,9 +284,9 @@ class Optimizer:
     def adopt(self, variables: Sequence[Variable]) -> None:
         """Let the numbers of variables lie where they do after a step, in an array of all of them.
 
-        A CUDA graph finds them there in each launch, wherever somebody has set them meanwhile.
+        A CUDA graph finds them there in each launch, wherever somebody has set them meanwhile. The
+        optimizer must be built for them.
         """
-        self.build(variables)
         for flat in self._flats:
             flat.adopt(variable for variable in variables if variable in flat.places)
 
