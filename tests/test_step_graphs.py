@@ -234,6 +234,34 @@ def test_freezing_a_layer_makes_a_new_graph(device):
         np.testing.assert_array_equal(weight, old)
 
 
+class Scaled(losses.Loss):
+    """A loss with a number that can be changed while the model learns."""
+
+    factor = 1.0
+
+    def call(self, y_true, y_pred):
+        return losses.mean_squared_error(y_true, y_pred) * self.factor
+
+
+def test_settings_that_change_while_it_learns_count_from_the_next_step_on(device):
+    def learnt(jit_compile):
+        random.set_seed(3)
+        model, loss = network(layers.Dropout(0.2), conv()), Scaled()
+        loss.factor = 1.0
+        model.compile("sgd", loss, jit_compile=jit_compile)
+        found = []
+        for step in range(9):
+            model.layers[0].rate = 0.2 if step < 3 else 0.7
+            loss.factor = 1.0 if step < 6 else 5.0
+            found.append(model.train_on_batch(X, np.eye(4)[CLASSES]))
+        return model, found
+
+    (model, eager), (captured, found) = learnt(False), learnt(True)
+    assert captured.step_graphs.graph is not None and found == eager
+    for w, v in zip(captured.variables, model.variables, strict=True):
+        np.testing.assert_array_equal(w.numpy(), v.numpy(), err_msg=v.path)
+
+
 def test_a_watched_step_runs_op_by_op(device, capsys):
     model, _ = compiled(conv())
     with trace():
@@ -297,6 +325,12 @@ def test_on_the_emulator_graphs_are_only_made_where_they_are_asked_for(device, j
     model, said = compiled(conv(), jit_compile=jit_compile)
     wanted = device == "gpu" and jit_compile == "auto"
     assert (model.step_graphs.graph is not None) == wanted and not said
+
+
+def test_other_words_are_refused(device):
+    model = network()
+    with pytest.raises(ValueError, match="jit_compile must be True, False or 'auto', but is 'on'"):
+        model.compile("sgd", "mse", jit_compile="on")
 
 
 def test_run_eagerly_is_the_other_name_for_it(device):

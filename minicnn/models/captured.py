@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from minicnn.models.loop import Loop
     from minicnn.models.steps import Steps
 
+PLAIN = (int, float, str, type(None))
 Passed = tuple[float, Any, list[Tensor]]  # loss, outputs on the CPU, gradients
 
 
@@ -43,9 +44,8 @@ class StepGraph:
     def __init__(self, loop: Loop, batch: Batch, variables: list[Variable]) -> None:
         optimizer = loop.model.optimizer
         assert optimizer is not None
-        self._model, self._scores = loop.model, loop.scores
         self._optimizer, self._variables = optimizer, variables
-        self._signature = _signature(loop.model, batch, variables)
+        self._signature = _signature(loop, batch, variables)
         like = variables[0].data
         self._batch = Batch(*(mapped(lambda x: _copied(x, like), part) for part in batch))
         optimizer.adopt(variables)
@@ -70,15 +70,15 @@ class StepGraph:
         for variable, array in self._kept.items():  # as the moving means of batch normalisation
             if variable.data is not array:
                 array[...] = variable.data
-        self._model.forget_losses()  # which hold on to all that they were computed from
+        loop.model.forget_losses()  # which hold on to all that they were computed from
         gathered = self._optimizer.gather(gradients, self._variables)
         return loss.data, mapped(lambda y: y.data, y_pred), gathered
 
-    def fits(self, batch: Batch, variables: list[Variable]) -> bool:
+    def fits(self, loop: Loop, batch: Batch, variables: list[Variable]) -> bool:
         """Whether it does what a step with this batch would do now."""
-        return self._signature == _signature(self._model, batch, variables)
+        return self._signature == _signature(loop, batch, variables)
 
-    def run(self, batch: Batch) -> Passed:
+    def run(self, loop: Loop, batch: Batch) -> Passed:
         """Go forward and backward: the loss, the outputs and the gradients of a batch."""
         for place, numbers in zip(leaves(self._batch[:3]), leaves(batch[:3]), strict=True):
             if place is not None:
@@ -89,7 +89,7 @@ class StepGraph:
                 array[...] = variable.data
         self._graph.launch()
         self._put_back()
-        self._scores.part_losses = self._part_losses
+        loop.scores.part_losses = self._part_losses
         return self._loss.item(), mapped(on_cpu, self._outputs), self._gradients
 
     def _put_back(self) -> None:
@@ -107,9 +107,16 @@ class StepGraphs:
     Args:
         wanted: True; False; or "auto", which is True on a GPU for models all of whose layers are
             minicnn's own: others may compute something on the CPU that a graph would not repeat.
+
+    Raises:
+        ValueError: wanted is none of these.
     """
 
-    def __init__(self, wanted: bool | str) -> None:
+    def __init__(self, wanted: bool | str | None) -> None:
+        if wanted not in (True, False, None, "auto"):
+            raise ValueError(
+                f"compile: jit_compile must be True, False or 'auto', but is {wanted!r}."
+            )
         self.wanted = wanted
         self.why_not = ""  # the reason why steps run op by op, where graphs were wanted
         self.graph: StepGraph | None = None
@@ -124,9 +131,9 @@ class StepGraphs:
             return None
         if is_watched() or _has_hooks(loop.model) or loop.is_watched_closely:
             return None
-        if self.graph is not None and self.graph.fits(batch, variables):
+        if self.graph is not None and self.graph.fits(loop, batch, variables):
             return self.graph
-        before, self._last = self._last, _signature(loop.model, batch, variables)
+        before, self._last = self._last, _signature(loop, batch, variables)
         return self._captured(loop, batch, variables) if self._last == before else None
 
     def _captured(self, loop: Loop, batch: Batch, variables: list[Variable]) -> StepGraph | None:
@@ -161,13 +168,20 @@ def _copied(x: Array | None, like: Array) -> Array | None:
     return None if x is None else array_module(like).array(beside(x, like))
 
 
-def _signature(model: Steps, batch: Batch, variables: list[Variable]) -> Any:
-    """What a graph has frozen: sizes, dtypes, and what the user can switch between two steps."""
+def _signature(loop: Loop, batch: Batch, variables: list[Variable]) -> Any:
+    """What a graph has frozen: sizes, dtypes, and what can be switched between two steps."""
     arrays = [None if x is None else (x.shape, x.dtype) for x in leaves(batch[:3])]
-    layers = [(layer, layer.trainable) for layer in layers_within(model)]
-    precision = kernels.precision.operands(), kernels.precision.allows_tf32()
-    settings = device_of(variables[0].data), *precision
-    return arrays, layers, variables, model.optimizer, settings
+    optimizer, precision = loop.model.optimizer, kernels.precision
+    assert optimizer is not None
+    switches = precision.operands(), precision.allows_tf32(), optimizer.loss_scale_factor
+    parts = [*layers_within(loop.model), *loop.scores.losses]
+    settings = [(part, _plain_attributes(part)) for part in parts]
+    return arrays, settings, variables, optimizer, device_of(variables[0].data), switches
+
+
+def _plain_attributes(part: Any) -> list[Any]:
+    """Numbers and words that a layer or loss may have as settings, as the rate of a Dropout."""
+    return [value for value in vars(part).values() if isinstance(value, PLAIN)]
 
 
 def _has_hooks(model: Steps) -> bool:

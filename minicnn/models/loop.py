@@ -82,7 +82,7 @@ class Loop:
         """The results of `passes` that outlive the step; its ops, and their memory, are gone."""
         graph = self.model.step_graphs.graph_for(self, batch, variables)
         if graph is not None:
-            return graph.run(batch)
+            return graph.run(self, batch)
         loss, y_pred, gradients = self.passes(batch, variables)
         return loss.item(), mapped(Tensor.numpy, y_pred), gradients
 

@@ -8,6 +8,7 @@ from typing import Any
 from minicnn.autograd import Tensor
 from minicnn.layers.shapes import flat_shapes
 from minicnn.layers.structure import are_alike, is_nested, leaves
+from minicnn.losses import Loss
 from minicnn.metrics import Metric
 from minicnn.models.batches import Batch
 from minicnn.models.scores import LossMean, Scores, results_of
@@ -111,6 +112,11 @@ class OutputScores:
     def metrics(self) -> list[Metric]:
         """The metrics of all outputs."""
         return [metric for part in self.parts for metric in part.metrics]
+
+    @property
+    def losses(self) -> list[Loss]:
+        """The losses of the outputs that have one."""
+        return [loss for part in self.parts for loss in part.losses]
 
     @property
     def trackers(self) -> list[Metric]:

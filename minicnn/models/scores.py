@@ -106,6 +106,11 @@ class Scores:
             metric.reset_state()
 
     @property
+    def losses(self) -> list[losses.Loss]:
+        """The loss, if there is one."""
+        return [] if self.loss is None else [self.loss]
+
+    @property
     def trackers(self) -> list[Metric]:
         """Everything that keeps a mean, in the order of `names`."""
         return [self.loss_mean, *self.metrics]

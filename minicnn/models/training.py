@@ -88,6 +88,7 @@ class Trainer(Steps):
             ValueError: a name is unknown.
             TypeError: something is of the wrong kind.
         """
+        step_graphs = StepGraphs(False if run_eagerly else jit_compile)
         self._settings = (loss, loss_weights, metrics, weighted_metrics)
         scores = self._new_scores(self.names_of_outputs())
         new_optimizer = optimizers.get(optimizer)
@@ -96,7 +97,7 @@ class Trainer(Steps):
         self.optimizer = new_optimizer
         self.loss = loss
         self._scores = scores
-        self.step_graphs = StepGraphs(False if run_eagerly else jit_compile)
+        self.step_graphs = step_graphs
 
     def names_of_outputs(self) -> Any:
         """The names of the outputs, in the structure in which the model gives them.
