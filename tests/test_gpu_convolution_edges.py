@@ -6,8 +6,9 @@ How operands are rounded for tensor cores is told by products with 1, which are 
 import numpy as np
 import pytest
 import test_gpu_convolution
+import test_kernels as tables
 from minicnn.kernels import precision
-from test_gpu_convolution import order, run  # noqa: F401  order is a fixture
+from test_gpu_convolution import check_sums, order, run  # noqa: F401  order is a fixture
 
 from minicnn.backend import kernels
 
@@ -87,3 +88,15 @@ def test_products_of_small_whole_numbers_are_exact(way, order):  # noqa: F811
     x, weight = (draw(-9, 10, size=size).astype(np.float32) for size in ((70, 35), (35, 67)))
     (y,) = run(multiply, (x, weight, None, False))
     np.testing.assert_array_equal(y, x @ weight)
+
+
+IN_PIECES = {  # for each map, more than 512 terms for each of two groups
+    "forward": tables.convolution((2, 3, 2, 1060), (1, 1), 6, groups=2),
+    "input_grad": tables.convolution((2, 3, 2, 4), (1, 1), 1060, groups=2),
+    "weight_grad": tables.convolution((3, 14, 13, 4), (1, 1), 6, groups=2),
+}
+
+
+@pytest.mark.parametrize("name", IN_PIECES)
+def test_the_sums_of_several_groups_are_added_up_from_pieces(name, order):  # noqa: F811
+    check_sums(getattr(kernels.conv2d, name), IN_PIECES[name][name], "float64")
