@@ -323,9 +323,9 @@ __device__ __forceinline__ void multiply(const STORED* a, const STORED* b, float
 template <class Operand>
 struct Share {                     // what one thread copies of one operand: EACH numbers of a step
     Operand operand;
-    int m, k;                      // the first of them; the others are SIDE rows apart
     typename Operand::Row rows[EACH];
     REAL values[EACH];
+    int m, k;                      // of the first of them; the others are SIDE rows apart
 
     __device__ Share(const Operand& operand, int first_row) : operand(operand) {
         m = Operand::ALONG_TERMS ? threadIdx.y : threadIdx.x;
