@@ -100,3 +100,10 @@ IN_PIECES = {  # for each map, more than 512 terms for each of two groups
 @pytest.mark.parametrize("name", IN_PIECES)
 def test_the_sums_of_several_groups_are_added_up_from_pieces(name, order):  # noqa: F811
     check_sums(getattr(kernels.conv2d, name), IN_PIECES[name][name], "float64")
+
+
+@pytest.mark.parametrize("name, C, F", [("forward", 20_000, 1), ("input_grad", 1, 20_000)])
+def test_a_tile_of_64_images_does_not_read_what_lies_behind_the_only_one(name, C, F):
+    """63 more would be 10 MB: such a read ends this process, as it would end a kernel on a GPU."""
+    args = tables.convolution((1, 1, 1, C), (1, 1), F)[name]
+    check_sums(getattr(kernels.conv2d, name), args, "float64")
