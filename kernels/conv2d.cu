@@ -42,13 +42,14 @@
 #define SIDE 16                    // threads of a block: SIDE * SIDE
 #define EACH (TILE / SIDE)         // numbers of a tile that a thread copies, for one k
 #define SUMS (EACH * EACH)         // numbers of `out` that a thread owns
-#define OUTSIDE (-(1 << 29))       // a row of pixels that no image has
+#define NOWHERE {0, -(1 << 29), 0} // a Pixel in a row that no image has
 
 // -------------------------------------------------------------------------------------------------
 // Operands: where A[m,k] and B[k,f] stand
 //
-// An index is taken apart once, by row(m) or term(k), and then serves many numbers. ALONG_TERMS
-// says in which direction neighbours in memory lie: there the threads of a warp stand side by side.
+// An index is taken apart once, by row(m) or term(k), and then serves many numbers. Tiles may reach
+// beyond the last row, where all numbers are 0; no term is asked for that is none. ALONG_TERMS says
+// in which direction neighbours in memory lie: there the threads of a warp stand side by side.
 // -------------------------------------------------------------------------------------------------
 struct Geometry {                  // as in geometry.py; F counts the filters of one group
     int N, H, W, C, P, Q, K, F, I, J, s, t, d, e, top, left;
@@ -60,13 +61,13 @@ struct Pixel {                     // a corner of a window, or the way from ther
 
 __device__ __forceinline__ Pixel corner_of_window(const Geometry& g, int index) {    // n, i, j
     const int j = index % g.J, i = index / g.J % g.I, n = index / g.J / g.I;
-    if (n >= g.N) return {0, OUTSIDE, 0};
+    if (n >= g.N) return NOWHERE;
     return {n * g.H * g.W * g.C, g.s * i - g.top, g.t * j - g.left};
 }
 
 __device__ __forceinline__ Pixel cell_of_window(const Geometry& g, int index) {      // p, q, c
     const int c = index % g.K, q = index / g.K % g.Q, p = index / g.K / g.Q;
-    if (p >= g.P) return {0, OUTSIDE, 0};
+    if (p >= g.P) return NOWHERE;
     return {c, g.d * p, g.e * q};
 }
 
@@ -99,9 +100,9 @@ struct Cells {                     // A of weight_grad: row p, q, c and term n, 
     __device__ REAL value(const Row& m, const Term& k) const { return pixel_under(x, g, k, m); }
 };
 
-// Which i has s * i = distance; -1 if none has.
+// Which i has s * i = distance; a negative number if none from 0 on has.
 __device__ __forceinline__ int place_at(int distance, int s) {
-    if (s == 1 || distance < 0) return distance;
+    if (s == 1) return distance;
     return distance % s == 0 ? distance / s : -1;
 }
 
@@ -114,12 +115,11 @@ struct Sources {                   // A of input_grad: row n, h, w and term p, q
     int filters;                   // of all groups
     __device__ Row row(int m) const {
         const int w = m % g.W, h = m / g.W % g.H, n = m / g.W / g.H;
-        if (n >= g.N) return {0, OUTSIDE, 0};
+        if (n >= g.N) return NOWHERE;
         return {n * g.I * g.J * filters, h + g.top, w + g.left};
     }
     __device__ Term term(int k) const {
         const int f = k % g.F, q = k / g.F % g.Q, p = k / g.F / g.Q;
-        if (p >= g.P) return {0, -OUTSIDE, 0};
         return {f, g.d * p, g.e * q};
     }
     __device__ REAL value(const Row& m, const Term& k) const {
@@ -134,11 +134,11 @@ struct Matrix {                    // B of forward and weight_grad: `width` numb
     typedef int Row;
     typedef int Term;
     const REAL* data;
-    int terms, columns, width;
+    int columns, width;
     __device__ Row row(int f) const { return f < columns ? f : -1; }
-    __device__ Term term(int k) const { return k < terms ? k : -1; }
+    __device__ Term term(int k) const { return k * width; }
     __device__ REAL value(const Row& f, const Term& k) const {
-        return f < 0 || k < 0 ? REAL(0) : data[k * width + f];
+        return f < 0 ? REAL(0) : data[k + f];
     }
 };
 
@@ -152,10 +152,10 @@ struct TurnedFilters {             // B of input_grad: column c and term p, q, f
     __device__ Row row(int c) const { return c < g.K ? c * filters : -1; }
     __device__ Term term(int k) const {
         const int f = k % g.F, cell = k / g.F;
-        return cell < g.P * g.Q ? cell * g.K * filters + f : -1;
+        return cell * g.K * filters + f;
     }
     __device__ REAL value(const Row& c, const Term& k) const {
-        return c < 0 || k < 0 ? REAL(0) : weight[c + k];
+        return c < 0 ? REAL(0) : weight[c + k];
     }
 };
 
@@ -323,9 +323,9 @@ __device__ __forceinline__ void multiply(const STORED* a, const STORED* b, float
 template <class Operand>
 struct Share {                     // what one thread copies of one operand: EACH numbers of a step
     Operand operand;
-    int m, k;                      // the first of them; the others are SIDE rows apart
     typename Operand::Row rows[EACH];
     REAL values[EACH];
+    int m, k;                      // of the first of them; the others are SIDE rows apart
 
     __device__ Share(const Operand& operand, int first_row) : operand(operand) {
         m = Operand::ALONG_TERMS ? threadIdx.y : threadIdx.x;
@@ -409,7 +409,7 @@ conv2d_forward(const REAL* x, const REAL* weight, const REAL* bias, REAL* y, int
     const int group = blockIdx.z / pieces, piece = blockIdx.z % pieces;
     const int terms = P * Q * K, filters = groups * F;
     const Windows windows = {x + group * K, g};
-    const Matrix matrix = {weight + group * F, terms, F, filters};
+    const Matrix matrix = {weight + group * F, F, filters};
     const Result out = {y + piece * (N * I * J * filters) + group * F, N * I * J, F, filters,
                         bias ? bias + group * F : bias, relu};
     product(windows, matrix, piece, pieces, terms, tiles, out);
@@ -438,7 +438,7 @@ conv2d_weight_grad(const REAL* x, const REAL* dy, REAL* dw, int pieces, int N, i
     const int group = blockIdx.z / pieces, piece = blockIdx.z % pieces;
     const int terms = N * I * J, filters = groups * F;
     const Cells cells = {x + group * K, g};
-    const Matrix matrix = {dy + group * F, terms, F, filters};
+    const Matrix matrix = {dy + group * F, F, filters};
     const int rows = P * Q * K;
     const Result out = {dw + piece * (rows * filters) + group * F, rows, F, filters, 0, 0};
     product(cells, matrix, piece, pieces, terms, tiles, out);

@@ -56,7 +56,7 @@ class L1L2(Regularizer):
         self.l2 = number(f"{type(self).__name__}: l2", l2)
 
     def __call__(self, w: Tensor) -> Tensor:
-        penalty = Tensor(filled((), 0, like=w.data))
+        penalty = Tensor(filled((), 0, like=w.data), device=w.device)
         if self.l1:
             penalty = penalty + ops.sum(ops.abs(w)) * self.l1
         if self.l2:

@@ -81,13 +81,24 @@ def test_blocks_that_depend_on_each_other_are_found():
         ),
         ("extern __shared__ float s[]; s[32 + threadIdx.x] = 1;", "behind the end of its dynamic"),
         (
-            "__shared__ volatile int s[32]; s[threadIdx.x + 1] = 1;",
+            "__shared__ volatile int s[32]; volatile int* p = s; p[threadIdx.x + 1] = 1;",
             "behind the end of its shared arrays",
+        ),
+        (
+            "__shared__ volatile int s[32];\ns[threadIdx.x + 1] = 1;",
+            "index 32 is outside its array, in line 2",
+        ),
+        (
+            "int y[4];\nfor (int i = 0; i <= threadIdx.x; ++i)\ny[i] = i;\nassert(y[0] == 0);",
+            "index 4 is outside its array, in line 3",
         ),
         ("__trap();", r"k: __trap\(\) in line 1"),
         ("assert(threadIdx.x < 31);", r"k: assert\(threadIdx.x < 31\) in line 1"),
     ],
-    ids=["divergent barrier", "two barriers", "mask", "dynamic shared", "shared", "trap", "assert"],
+    ids=[
+        *("divergent barrier", "two barriers", "mask", "dynamic shared", "shared"),
+        *("index of a shared array", "index of an array of a thread", "trap", "assert"),
+    ],
 )
 def test_a_mistake_is_reported_with_its_line(body, message):
     with pytest.raises(emulator.EmulatorError, match=message):

@@ -45,6 +45,15 @@ def test_images_that_fill_no_block_are_resized(axis, xp):  # noqa: F811
     check([kernels.resize.along(*on_device(xp, args))], [wanted], "float64")
 
 
+@pytest.mark.parametrize("pixels", [1, 7, 8, 9, 17])
+def test_no_pixel_lies_between_the_8_bands_of_an_image(pixels, xp):  # noqa: F811
+    """One pixel more than 8 or 16, and the last one lies in a band that has no other."""
+    dy = normal(1, 2, 1, 20, 3)
+    where = np.random.default_rng(2).integers(pixels, size=dy.shape, dtype=np.int32)
+    args, scatter = (dy, where, (2, 1, pixels, 3)), kernels.max_pool2d.scatter
+    check([scatter(*on_device(xp, args))], [scatter.reference(*args)], "float64")
+
+
 @pytest.mark.parametrize("K", [33, 70, 100])
 def test_the_threads_of_a_warp_share_many_classes(K, xp):  # noqa: F811
     """Each place has the largest number of a row: without it, exp would be infinite.

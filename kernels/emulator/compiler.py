@@ -16,11 +16,12 @@ from .errors import EmulatorError
 FOLDER = Path(__file__).parent
 HEADER = FOLDER / "cuda_on_cpu.h"
 FLAGS = (
-    *("-std=c++17", "-O2", "-shared", "-fPIC", "-Wl,-Bsymbolic", "-w", "-fno-math-errno"),
+    *("-std=c++17", "-O2", "-fPIC", "-w", "-fno-math-errno"),
     "-fno-strict-aliasing",  # kernels read two bf16 as one unsigned
-    "-Wl,-Bsymbolic",  # a kernel called step is the one here, not what the C library calls so
     "-U_FORTIFY_SOURCE",  # the checked longjmp refuses to go to another stack
+    *("-fsanitize=bounds", "-fno-sanitize-recover=bounds"),  # scheduler.h has what they call
 )  # no -march=native: it is not faster here, and unsafe in a cache
+LINK = ("-shared", "-Wl,-Bsymbolic")  # a kernel called step is the one here, not libc's
 
 _KERNEL = re.compile(
     r'(extern\s+"C"\s+)?__global__\s+(?:void\s+__launch_bounds__\s*\([^)]*\)|'
@@ -83,11 +84,11 @@ def compiled(code: str, options: Sequence[str]) -> Path:
     path, version = _compiler(compiler_name())
     # of NVRTC's options only definitions and folders mean anything to g++
     kept = [option for option in options if option.startswith(("-D", "-U", "-I"))]
-    kept += os.environ.get("MINICNN_EMULATOR_CXXFLAGS", "").split()
-    command = [path, *FLAGS, *kept, "-x", "c++"]
+    asked_for = os.environ.get("MINICNN_EMULATOR_CXXFLAGS", "").split()
+    command = [path, *FLAGS, *kept, *asked_for, "-x", "c++"]
     library = cache_folder() / f"{_key(code, command, version)}.so"
     if not library.exists():
-        _build(code, command, library)
+        _build(code, command, [path, *LINK, *asked_for], library)
     return library
 
 
@@ -104,7 +105,7 @@ def _texts_of_the_emulator() -> tuple[str, ...]:
     return (*(path.read_text() for path in sorted(FOLDER.glob("*.h"))), Path(__file__).read_text())
 
 
-def _build(code: str, command: list[str], library: Path) -> None:
+def _build(code: str, command: list[str], link: list[str], library: Path) -> None:
     kernels = _kernels_of(code, command)
     source = [_DYNAMIC_SHARED.sub(r"CUDA_ON_CPU_DYNAMIC_SHARED(\1, \2);", code)]
     for name, _ in kernels:
@@ -117,14 +118,13 @@ def _build(code: str, command: list[str], library: Path) -> None:
     source.append(f'extern "C" const char kernel_list[] = R"list({listing})list";')
 
     # under another name first: two processes may do this at the same time
-    handle, unfinished = tempfile.mkstemp(dir=library.parent, suffix=".unfinished")
-    os.close(handle)
-    try:
+    with tempfile.TemporaryDirectory(dir=library.parent, suffix=".unfinished") as folder:
+        parts, unfinished = Path(folder) / "kernels.o", Path(folder) / library.name
         text = "\n".join(source) + "\n"
-        _run([*command, "-include", str(HEADER), "-", "-o", unfinished], text)
+        _run([*command, "-include", str(HEADER), "-c", "-", "-o", str(parts)], text)
+        # by a command of its own: -fsanitize would want a library here that nothing needs
+        _run([*link, str(parts), "-o", str(unfinished)], "")
         os.replace(unfinished, library)
-    finally:
-        Path(unfinished).unlink(missing_ok=True)
 
 
 def _kernels_of(code: str, command: list[str]) -> list[tuple[str, str]]:

@@ -78,6 +78,13 @@ CUDA_ON_CPU_SWITCHES __attribute__((format(printf, 1, 2)))
     _longjmp(state.scheduler, 1);
 }
 
+// Called where an index is outside an array of known length: a thread's own, or a shared one.
+struct Place { const char* file; unsigned line, column; };
+extern "C" __attribute__((visibility("hidden")))
+void __ubsan_handle_out_of_bounds_abort(const Place* place, uintptr_t index) {
+    fail("index %ld is outside its array, in line %u", long(index), place->line);
+}
+
 // Every fiber begins here. It runs threads until there is none left to start, then lies idle;
 // longjmp to its saved registers wakes it for another thread, perhaps of another launch.
 CUDA_ON_CPU_SWITCHES static void fiber_main() {

@@ -164,8 +164,10 @@ class BatchNormalization(Layer):
         """
         self.ensure_built(x.shape)
         channels = self.moving_mean.shape
-        gamma = Tensor(filled(channels, 1, x.data)) if self.gamma is None else self.gamma
-        beta = Tensor(filled(channels, 0, x.data)) if self.beta is None else self.beta
+        gamma, beta = (
+            Tensor(filled(channels, number, x.data), device=x.device) if given is None else given
+            for given, number in ((self.gamma, 1), (self.beta, 0))
+        )
         if training and self.trainable:
             y, mean, variance = ops.batch_norm(x, gamma, beta, self.epsilon, activation, shortcut)
             self._move(self.moving_mean, mean)

@@ -203,7 +203,7 @@ def _along(
     C = math.prod(turned.shape[x.ndim - count :])
     rows = reshape(turned, (x.size // C, C))
     if gamma is None or beta is None:
-        gamma, beta = Tensor(filled((C,), 1, x.data)), Tensor(filled((C,), 0, x.data))
+        gamma, beta = (Tensor(filled((C,), n, x.data), device=x.device) for n in (1, 0))
     y = reshape(NormalizeRows(epsilon)(rows, gamma, beta), turned.shape)
     back = tuple(int(k) for k in np.argsort(order))
     return transpose(y, back) if moved else y
