@@ -25,7 +25,7 @@ SHAPES = {  # rows in a chunk, then R and C
     "one row": (20, 1, 35),
     "one column": (20, 50, 1),
     "the last chunk is a row": (10, 21, 33),
-    "the last chunk is full": (8, 16, 32),
+    "chunks and blocks are full": (8, 16, 64),
     "a block owns few columns": (20, 50, 3),
     "a block owns the last 29 columns": (20, 50, 61),
     "more chunks than threads to add them up": (3, 200, 5),
@@ -88,9 +88,10 @@ def test_short_chunks_of_batch_norm_are_put_together(shape, dtype, relu, xp, mon
 
 @pytest.mark.parametrize("chunk", [(16, 1), (17, 2), (128, 8), (129, 9)], ids=str)
 def test_the_first_sixteenth_of_a_chunk_makes_its_center(chunk, xp, monkeypatch):  # noqa: F811
-    """It is 0 here. From any other center, distances would lose what the small numbers are.
+    """It is 0 here, and 1024 in the next channel.
 
-    No thread meets both a small number and a 1, which would lose it, too.
+    From any other center, distances would lose what the small numbers are. No thread meets both a
+    small number and a 1, or its sum would lose it, too.
     """
     count, of_center = chunk
     in_chunks_of(count, monkeypatch)
@@ -102,6 +103,7 @@ def test_the_first_sixteenth_of_a_chunk_makes_its_center(chunk, xp, monkeypatch)
     for k in range(of_center + 1, count):
         if not meet_1[k % 8 : of_center + 1 : 8].any():
             x[k] = 2.0**-30
+    x = np.hstack([x, np.full_like(x, 1024)])
     mean, _ = batch_norm.moments(xp.asarray(x))
     np.testing.assert_allclose(mean.get(), x.mean(axis=0, dtype=float), rtol=1e-12)
 
