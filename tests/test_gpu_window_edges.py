@@ -5,6 +5,7 @@ all four sides of an image, each by another number of pixels. Results fill sever
 of them partly, or one block exactly.
 """
 
+import numpy as np
 import pytest
 from test_cuda import check, on_device, xp  # noqa: F401  xp is a fixture
 from test_kernels import NO_PADDING, convolution, in_dtype, normal
@@ -49,7 +50,7 @@ DEPTHWISE = {
     "windows full of holes": depthwise((2, 7, 9, 4), (2, 3), 8, (2, 1), ((2, 1), (1, 3)), (3, 2)),
     "strides and holes": depthwise((1, 9, 8, 33), (3, 2), 33, (2, 3), ((1, 2), (3, 1)), (2, 3)),
     "windows wider than an image": depthwise((2, 3, 2, 7), (5, 6), 7, (2, 1), ((3, 4), (4, 5))),
-    "one block": depthwise((1, 8, 8, 4), (3, 3), 4, (1, 1), ((1, 1), (1, 1))),
+    "full blocks": depthwise((1, 4, 4, 64), (3, 3), 64, (1, 1), ((1, 1), (1, 1))),
 }
 
 
@@ -72,3 +73,12 @@ def test_bias_is_added_to_a_depthwise_convolution_before_relu_cuts_off(xp):  # n
         expected = conv2d.forward.reference(*args)
         assert (expected < 0).any() != relu
         check([conv2d.forward(*on_device(xp, args))], [expected], "float64")
+
+
+def test_pieces_of_a_sum_have_equally_many_places(xp, monkeypatch):  # noqa: F811
+    """Where all numbers are 1, the sum of a piece is the number of its places."""
+    monkeypatch.setattr(conv2d, "pieces", lambda tiles, terms: 3)
+    monkeypatch.setattr(conv2d, "add_pieces", lambda parts, *_: parts)
+    ones = xp.asarray(np.ones((2, 3, 4, 2)))
+    parts = conv2d.weight_grad(ones, ones, (1, 1, 1, 2), (1, 1), NO_PADDING, (1, 1), 2)
+    np.testing.assert_array_equal(parts.get(), np.full((3, 1, 1, 1, 2), 2 * 3 * 4 / 3))
