@@ -42,9 +42,9 @@ extern "C" __global__ void depthwise_forward(const REAL* x, const REAL* weight, 
     y[index] = relu && sum < 0 ? REAL(0) : sum;     // NaN stays NaN
 }
 
-// Which i has s * i = distance; -1 if none has.
+// Which i has s * i = distance; a negative number if none from 0 on has.
 __device__ __forceinline__ int place_at(int distance, int s) {
-    if (s == 1 || distance < 0) return distance;
+    if (s == 1) return distance;
     return distance % s == 0 ? distance / s : -1;
 }
 

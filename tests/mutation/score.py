@@ -52,7 +52,8 @@ WITNESSES = {  # folder: the tests that must notice
     " gpu_convolution norm_kernels warp_kernels short_sweeps short_poolings short_chains plans"
     " plans_of_chains plans_of_correlations plans_of_depthwise plans_of_sweeps registers"
     " tile_code row_tiles list_tiles channel_tiles calling_kernels sharing",
-    "cuda": "cuda gpu_kernels gpu_edges gpu_convolution gpu_convolution_edges warp_kernels",
+    "cuda": "cuda gpu_kernels gpu_edges gpu_norm_edges gpu_window_edges gpu_convolution"
+    " gpu_convolution_edges warp_kernels",
 }
 COMPILED = "ops gradients"  # what else tests kernels that are compiled
 TOOLS = {"compiling", "warmup", "threads", "cuda", "gpu", "memory", "prefetch"}  # compute nothing
