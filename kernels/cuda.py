@@ -9,7 +9,7 @@ array. So the same text serves training and, in double precision, the checks of 
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,20 @@ def empty(shape: tuple[int, ...], dtype: Any, like: Array) -> Array:
 def zeros(shape: tuple[int, ...], dtype: Any, like: Array) -> Array:
     """Make an array of zeros where `like` lives."""
     return module(like).zeros(shape, dtype)
+
+
+def joined(xs: Sequence[Array], axis: int) -> Array:
+    """All arrays one after the other along an axis, copied one by one, as a graph can repeat it.
+
+    CuPy's concatenate brings a list of their addresses from the CPU.
+    """
+    shape = list(xs[0].shape)
+    shape[axis] = sum(x.shape[axis] for x in xs)
+    y, stop = empty(tuple(shape), np.result_type(*xs), like=xs[0]), 0
+    for x in xs:
+        start, stop = stop, stop + x.shape[axis]
+        y[(*[slice(None)] * axis, slice(start, stop))] = x
+    return y
 
 
 def source(family: str) -> str:

@@ -8,7 +8,7 @@ remembers the names of modules. Everybody writes `from minicnn.backend import ke
 
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -144,6 +144,18 @@ def filled(shape: tuple[int, ...], value: Any, like: Array) -> Array:
     array = kernels.empty(shape, like.dtype)
     array.fill(value)
     return array
+
+
+def joined(xs: Sequence[Array], axis: int) -> Array:
+    """All arrays one after the other along an axis.
+
+    >>> joined([np.ones((2, 1)), np.zeros((2, 2))], axis=1)
+    array([[1., 0., 0.],
+           [1., 0., 0.]])
+    """
+    return (
+        kernels.cuda.joined(xs, axis) if kernels.graphs.is_capturing() else np.concatenate(xs, axis)
+    )
 
 
 def set_device(name: str) -> None:

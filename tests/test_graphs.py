@@ -6,8 +6,7 @@ On a machine without a GPU the emulator stands in for it: it computes nothing wh
 import numpy as np
 import pytest
 
-from minicnn.backend import array_module, born, constant, fed, kernels, on_cpu
-from minicnn.ops.joining import Concatenate
+from minicnn.backend import array_module, born, constant, fed, joined, kernels, on_cpu
 
 pytestmark = pytest.mark.parametrize(
     "device",
@@ -52,7 +51,7 @@ STEPS = {
     "one number": lambda x, xp: x[1, 2] * 2,
     "rows by numbers": lambda x, xp: x[xp.arange(2)[::-1]],
     "numbers taken": lambda x, xp: x.take(xp.arange(3)[::-1], axis=1),
-    "joined": lambda x, xp: Concatenate(1).forward(x, x * 2),
+    "joined": lambda x, xp: joined([x, x * 2], 1),
     "full": lambda x, xp: xp.full((2, 3), 7, x.dtype) + x,
     "several arrays": lambda x, xp: np.divmod(x, 2)[1],
     "parts of parts": lambda x, xp: np.split(x + 1, 3, axis=1)[2],

@@ -7,7 +7,6 @@ so a kernel that reads what nobody wrote, or past an end, shows it in its result
 While a stream captures, what would be computed is noted for the graph instead; see graphs.py.
 """
 
-import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -91,8 +90,8 @@ def _on_device(name: str) -> Callable[..., Any]:
     """A method of NumPy's arrays whose result is emulated; a single number is a 0-d array."""
     method = getattr(np.ndarray, name)
 
-    @functools.wraps(method)
     def call(self: EmulatedArray, *args: Any, **kwargs: Any) -> Any:
+        """As NumPy's."""
         if not is_capturing():
             return emulated(method(self, *args, **kwargs))
         return emulated(done(method, (_plain(self), *_plain(args)), _plain(kwargs)))
@@ -104,8 +103,8 @@ def _on_cpu(name: str) -> Callable[..., Any]:
     """A method of NumPy's arrays that must know the numbers at once."""
     method = getattr(np.ndarray, name)
 
-    @functools.wraps(method)
     def call(self: EmulatedArray, *args: Any) -> Any:
+        """As NumPy's, but not while a stream captures."""
         refuse(f"a number of an array was asked for ({name})")
         return method(self, *args)
 

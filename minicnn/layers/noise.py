@@ -34,6 +34,7 @@ class SpatialDropout2D(Dropout):
 
     Source: Tompson et al. 2015, arXiv:1411.4280.
 
+    >>> import numpy as np
     >>> y = SpatialDropout2D(0.5, seed=1)(np.ones((1, 2, 2, 100)), training=True).numpy()
     >>> bool((y == y[:, :1, :1]).all()), sorted(set(y.ravel().tolist()))
     (True, [0.0, 2.0])
@@ -121,6 +122,7 @@ class GaussianNoise(Noise):
 
     Differs from Keras: stddev may be above 1.
 
+    >>> import numpy as np
     >>> y = GaussianNoise(0.5, seed=1)(np.zeros((1, 10000)), training=True).numpy()
     >>> y.std().round(1)
     np.float32(0.5)
@@ -154,6 +156,7 @@ class GaussianDropout(Noise):
 
     Source: Srivastava et al. 2014, jmlr.org/papers/v15/srivastava14a.html, section 10.
 
+    >>> import numpy as np
     >>> y = GaussianDropout(0.2, seed=1)(np.ones((1, 10000)), training=True).numpy()
     >>> y.mean().round(1), y.std().round(1)
     (np.float32(1.0), np.float32(0.5))
@@ -191,6 +194,7 @@ class AlphaDropout(Noise):
 
     Source: Klambauer et al. 2017, arXiv:1706.02515.
 
+    >>> import numpy as np
     >>> x = np.random.default_rng(0).normal(size=(1, 10000))
     >>> y = AlphaDropout(0.2, seed=1)(x, training=True).numpy()
     >>> abs(y.mean()).round(1), y.std().round(1)

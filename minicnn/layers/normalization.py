@@ -53,6 +53,7 @@ class BatchNormalization(Layer):
         variance is the sum of squares divided by their number, not by one less as in PyTorch.
     Source: Ioffe and Szegedy 2015, arXiv:1502.03167.
 
+    >>> import numpy as np
     >>> layer, x = BatchNormalization(), np.array([[10.0], [14.0]])
     >>> layer(x, training=True).numpy().round(3).ravel(), layer.moving_mean.numpy().round(3)
     (array([-1.,  1.], dtype=float32), array([0.12], dtype=float32))

@@ -1,12 +1,12 @@
 """Put tensors beside one another, or zeros around one."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
 
 from minicnn.autograd import Op, Tensor
-from minicnn.backend import Array, filled, kernels
+from minicnn.backend import Array, filled, joined
 from minicnn.ops.axes import normal_axis, without
 from minicnn.ops.shape import cast, reshape
 
@@ -19,27 +19,18 @@ class Concatenate(Op):
     def __init__(self, axis: int) -> None:
         self.axis = axis
 
-    def _parts(self, xs: Sequence[Array | Tensor]) -> Iterator[tuple[slice, ...]]:
-        """Where in y each of them stands."""
-        stop = 0
-        for x in xs:
-            start, stop = stop, stop + x.shape[self.axis]
-            yield (*[slice(None)] * self.axis, slice(start, stop))
-
     def forward(self, *xs: Array) -> Array:
-        if not kernels.graphs.is_capturing():
-            return np.concatenate(xs, self.axis)
-        # CuPy would bring a list of addresses from the CPU, which a graph cannot repeat
-        shape = list(xs[0].shape)
-        shape[self.axis] = sum(x.shape[self.axis] for x in xs)
-        y = kernels.cuda.empty(tuple(shape), np.result_type(*xs), like=xs[0])
-        for x, part in zip(xs, self._parts(xs), strict=True):
-            y[part] = x
-        return y
+        return joined(xs, self.axis)
 
     def backward(self, dy: Tensor) -> tuple[Tensor | None, ...]:
-        pairs = zip(self.inputs, self._parts(self.inputs), strict=True)
-        return tuple(dy[part] if x.requires_grad else None for x, part in pairs)
+        dxs: list[Tensor | None] = []
+        start = 0
+        for x in self.inputs:
+            stop = start + x.shape[self.axis]
+            part = (slice(None),) * self.axis + (slice(start, stop),)
+            dxs.append(dy[part] if x.requires_grad else None)
+            start = stop
+        return tuple(dxs)
 
 
 class Pad(Op):
