@@ -106,7 +106,8 @@ def joined(xs: Sequence[Array], axis: int) -> Array:
     y, stop = empty(tuple(shape), np.result_type(*xs), like=xs[0]), 0
     for x in xs:
         start, stop = stop, stop + x.shape[axis]
-        y[(*[slice(None)] * axis, slice(start, stop))] = x
+        place = (*[slice(None)] * axis, slice(start, stop))
+        y[place] = x
     return y
 
 
