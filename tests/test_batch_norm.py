@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from minicnn import Tensor, grad, layers, models, ops
-from minicnn.backend import kernels
+from minicnn.backend import get_device, kernels, set_device
 
 batch_norm = kernels.batch_norm
 # channels below, at and above a vector; one row, rows left over from four, several runs
@@ -332,3 +332,15 @@ def test_errors_of_the_layer():
         layers.BatchNormalization().build((None, 4, None))
     with pytest.raises(ValueError, match="wants inputs of at least two axes"):
         layers.BatchNormalization()(np.ones(4))
+
+
+def test_without_gamma_and_beta_it_stays_where_its_input_is():
+    layer, x = layers.BatchNormalization(center=False, scale=False), normal(0, 4, 3)
+    layer(x)
+    before = get_device()
+    set_device("emulator")
+    try:
+        y = layer(Tensor(x, device="cpu"), training=True)
+    finally:
+        set_device(before)
+    assert y.device == "cpu"
