@@ -142,6 +142,18 @@ def test_outside_of_a_graph_fed_makes_numbers_at_once(x):
     np.testing.assert_array_equal(on_cpu(y), on_cpu(kernels.dropout.apply(x, 0.5, 5)))
 
 
+def test_dropout_draws_a_seed_before_each_launch(x):
+    seeds = iter([3, 7, 2**64 + 3])
+
+    def step():
+        return kernels.dropout.apply(x, 0.5, kernels.dropout.fed_seed(lambda: next(seeds), like=x))
+
+    graph, y = captured(x, step)
+    for seed in (3, 7, 3):
+        graph.launch()
+        np.testing.assert_array_equal(on_cpu(y), on_cpu(kernels.dropout.apply(x, 0.5, seed)))
+
+
 NOT_IN_A_GRAPH = {
     "a copy to the CPU": lambda x, xp: x.get(),
     "a number": lambda x, xp: x[0, 0].item(),

@@ -51,7 +51,7 @@ WITNESSES = {  # folder: the tests that must notice
     "kernels": "op_kernels kernels simd optimizer_formulas optimizers cuda gpu_kernels"
     " gpu_convolution norm_kernels warp_kernels short_sweeps short_poolings short_chains plans"
     " plans_of_chains plans_of_correlations plans_of_depthwise plans_of_sweeps registers"
-    " tile_code row_tiles list_tiles channel_tiles calling_kernels sharing",
+    " tile_code row_tiles list_tiles channel_tiles calling_kernels sharing graphs",
     "cuda": "cuda gpu_kernels gpu_edges gpu_norm_edges gpu_window_edges gpu_convolution"
     " gpu_convolution_edges warp_kernels",
 }
