@@ -316,6 +316,22 @@ class Doubling(Layer):
         return x * 2
 
 
+def test_labels_are_checked_in_each_step(device):
+    model, _ = compiled(conv())
+    assert model.step_graphs.graph is not None
+    with pytest.raises(ValueError, match="MC012"):
+        model.train_on_batch(X, CLASSES + 1)
+
+    def batches():
+        for step in range(16):
+            yield X, CLASSES + (step == 14)
+
+    before = model.layers[0].kernel.numpy()
+    with pytest.raises(ValueError, match=r"MC012.*reach from . to 4"):
+        model.fit(batches(), steps_per_epoch=16, verbose=0)
+    assert (model.layers[0].kernel.numpy() != before).any()
+
+
 def test_own_layers_are_captured_where_they_are_said_to_be_pure(device):
     assert_same(lambda: network(conv(), Doubling()))
 

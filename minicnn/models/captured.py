@@ -79,7 +79,12 @@ class StepGraph:
         return self._signature == _signature(loop, batch, variables)
 
     def run(self, loop: Loop, batch: Batch) -> Passed:
-        """Go forward and backward: the loss, the outputs and the gradients of a batch."""
+        """Go forward and backward: the loss, the outputs and the gradients of a batch.
+
+        Raises:
+            ValueError: the loss cannot take its labels, which a graph does not look at.
+        """
+        loop.scores.check_labels(batch.y, mapped(np.shape, self._outputs), "fit")
         for place, numbers in zip(leaves(self._batch[:3]), leaves(batch[:3]), strict=True):
             if place is not None:
                 _fill(place, numbers)

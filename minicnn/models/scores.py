@@ -179,7 +179,7 @@ class Scores:
         sizes = _known(outputs)[1:]
         fair = np.full(sizes, 1 / sizes[-1], floatx())  # passes for probabilities and for logits
         with no_grad():
-            self.loss(labels, Tensor(np.broadcast_to(fair, (len(labels), *sizes))))
+            self.loss(labels, Tensor(np.broadcast_to(fair, (len(labels), *sizes)), device="cpu"))
 
 
 def results_of(names: Sequence[str], trackers: Sequence[Metric]) -> dict[str, Any]:
