@@ -11,6 +11,7 @@ import pytest
 from minicnn import Model, Sequential, layers, losses, optimizers, random, trace
 from minicnn.callbacks import Callback, LearningRateScheduler
 from minicnn.layers import Layer
+from minicnn.models import captured as captured_steps
 
 pytestmark = pytest.mark.parametrize(
     "device",
@@ -314,6 +315,19 @@ class Doubling(Layer):
 
     def call(self, x):
         return x * 2
+
+
+@pytest.mark.parametrize("own", ["layer", "loss"])
+def test_left_to_itself_a_gpu_captures_only_what_is_minicnns_own(device, own, monkeypatch):
+    monkeypatch.setattr(captured_steps, "device_of", lambda x: "gpu")  # for whom "auto" is meant
+    foreign = [Doubling()] if own == "layer" else []
+    loss = Scaled() if own == "loss" else "mse"
+    model = network(conv(), *foreign)
+    model.compile("sgd", loss, jit_compile="auto")
+    model.train_on_batch(X, np.eye(4)[CLASSES])
+    with pytest.warns(UserWarning, match=f"MC060.*the {own} '.*' is not one of minicnn's own"):
+        model.train_on_batch(X, np.eye(4)[CLASSES])
+    assert model.step_graphs.graph is None
 
 
 def test_labels_are_checked_in_each_step(device):

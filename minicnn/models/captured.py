@@ -16,6 +16,7 @@ from minicnn.autograd import Tensor, is_watched
 from minicnn.backend import Array, array_module, beside, device_of, kernels, on_cpu
 from minicnn.layers.nesting import layers_within
 from minicnn.layers.structure import leaves, mapped
+from minicnn.losses import FunctionLoss
 from minicnn.models.backup import streams_of
 from minicnn.models.batches import Batch
 from minicnn.notices import warn_once
@@ -110,8 +111,9 @@ class StepGraphs:
     there is to compile. Batches of other shapes, as the last one of an epoch, run op by op.
 
     Args:
-        wanted: True; False; or "auto", which is True on a GPU for models all of whose layers are
-            minicnn's own: others may compute something on the CPU that a graph would not repeat.
+        wanted: True; False; or "auto", which is True on a GPU for models all of whose layers and
+            losses are minicnn's own: others may compute something on the CPU that a graph would not
+            repeat, as a check of labels.
 
     Raises:
         ValueError: wanted is none of these.
@@ -201,6 +203,12 @@ def _reason(loop: Loop) -> str:
             f"the layer {own[0].name!r} is not one of minicnn's own, and what it computes on the "
             f"CPU would not be repeated: compile(jit_compile=True) if there is nothing"
         )
+    for loss in loop.scores.losses:
+        if isinstance(loss, FunctionLoss) or not _is_ours(loss):
+            return (
+                f"the loss {loss.name!r} is not one of minicnn's own, and its labels would not be "
+                f"checked: compile(jit_compile=True) if they need not be"
+            )
     return ""
 
 

@@ -79,9 +79,9 @@ class Trainer(Steps):
             run_eagerly: True is the same as jit_compile=False.
             steps_per_execution: means nothing here, nor does auto_scale_loss.
             jit_compile: whether a step of training on a GPU becomes a CUDA graph, which launches
-                all kernels at once: True, False, or "auto", which is True where all layers are
-                minicnn's own. Where that cannot be, a warning says why, and the step is done
-                kernel by kernel. On a CPU it means nothing.
+                all kernels at once: True, False, or "auto", which is True where all layers and
+                losses are minicnn's own. Where that cannot be, a warning says why, and the step is
+                done kernel by kernel. On a CPU it means nothing.
             auto_scale_loss: see steps_per_execution.
 
         Raises:
