@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,26 +26,33 @@ ROOT = Path(__file__).parents[1]
 QUICK = ["--train-images", "64", "--epochs", "1", "--model", "linear", "--verbose", "0"]
 
 
-@pytest.fixture(scope="module")
-def few_images():
-    return shapes10.load_data(n_train=64, n_test=40)
+@pytest.fixture(scope="module", autouse=True)
+def _few_images():
+    (x, y), test = shapes10.load_data(n_train=64, n_test=40)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shapes10, "load_data", lambda n_train: ((x[:n_train], y[:n_train]), test))
+        yield
 
 
 @pytest.fixture(autouse=True)
-def _in_an_empty_folder(few_images, tmp_path, monkeypatch):
-    (x, y), test = few_images
+def _in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(shapes10, "load_data", lambda n_train: ((x[:n_train], y[:n_train]), test))
     device = get_device()
     yield
     set_device(device)
 
 
+@pytest.fixture(scope="module")
+def trained(_few_images, tmp_path_factory):
+    """A run of `minicnn train` to be copied, for each takes a second or two."""
+    folder = tmp_path_factory.mktemp("trained") / "minicnn-run"
+    assert main(["train", *QUICK, "--output", str(folder)]) == 0
+    return folder
+
+
 @pytest.fixture
-def finished_run(capsys):
-    assert main(["train", *QUICK]) == 0
-    capsys.readouterr()
-    return Path("minicnn-run")
+def finished_run(trained):
+    return shutil.copytree(trained, Path("minicnn-run"))
 
 
 def refusal(words, capsys):

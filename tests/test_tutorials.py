@@ -31,10 +31,8 @@ def python_blocks(document):
     return re.findall(r"^```python\n(.*?)^```", (ROOT / document).read_text(), re.DOTALL | re.M)
 
 
-@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
-def test_every_lesson_runs(path, tmp_path):
-    done = run_lesson(path, tmp_path, fast=True)
-    assert done.returncode == 0, done.stderr
+def test_every_lesson_is_run_by_a_test():
+    assert [path.stem for path in LESSONS] == ["00_ten_minutes", "04_gradient_checks"]
 
 
 @pytest.mark.slow
@@ -53,6 +51,7 @@ def test_every_lesson_has_its_parts(path):
 
 def test_lesson_0_draws_saves_and_breaks(tmp_path):
     done = run_lesson(ROOT / "tutorials/00_ten_minutes.py", tmp_path, fast=True)
+    assert done.returncode == 0, done.stderr
     assert {path.name for path in (tmp_path / "lesson-0").iterdir()} == {
         "before.png",
         "curves.png",
@@ -65,6 +64,7 @@ def test_lesson_0_draws_saves_and_breaks(tmp_path):
 
 def test_lesson_4_shows_which_checks_lie(tmp_path):
     done = run_lesson(ROOT / "tutorials/04_gradient_checks.py", tmp_path, fast=True)
+    assert done.returncode == 0, done.stderr
     folder = tmp_path / "lesson-4"
     assert {path.name for path in folder.iterdir()} == {
         "error_against_h.png",
@@ -87,6 +87,7 @@ def test_lesson_4_shows_which_checks_lie(tmp_path):
     assert "it is the gradient for input 1 (the two are swapped)" in said
 
 
+@pytest.mark.slow
 def test_the_exercise_of_lesson_4_is_unsolved_and_can_be_solved(tmp_path):
     lesson = (ROOT / "tutorials/04_gradient_checks.py").read_text()
     stub = "    return passes(f, x, np.ones)\n"
