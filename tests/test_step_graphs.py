@@ -235,6 +235,41 @@ def test_freezing_a_layer_makes_a_new_graph(device):
         np.testing.assert_array_equal(weight, old)
 
 
+def moved_away_and_back(model):
+    device = model.layers[0].kernel.device
+    model.to("cpu")
+    model.to(device)
+
+
+def frozen_for_a_step(model):
+    model.layers[0].trainable = False
+    model.train_on_batch(X, CLASSES)
+    model.layers[0].trainable = True
+
+
+def saved_and_loaded(model):
+    model.save_weights("some.weights.h5")
+    model.load_weights("some.weights.h5")
+
+
+@pytest.mark.parametrize("between", [moved_away_and_back, frozen_for_a_step, saved_and_loaded])
+def test_whatever_happens_between_two_steps_the_next_ones_learn(
+    device, between, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+
+    def learnt(jit_compile):
+        random.set_seed(4)
+        model = network(conv(), layers.BatchNormalization())
+        model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=jit_compile)
+        before = [model.train_on_batch(X, CLASSES) for _ in range(3)]
+        between(model)
+        return model, before + [model.train_on_batch(X, CLASSES) for _ in range(3)]
+
+    (_, eager), (captured, found) = learnt(False), learnt(True)
+    assert captured.step_graphs.graph is not None and found == eager
+
+
 class Scaled(losses.Loss):
     """A loss with a number that can be changed while the model learns."""
 

@@ -50,6 +50,7 @@ class StepGraph:
         like = variables[0].data
         self._batch = Batch(*(mapped(lambda x: _copied(x, like), part) for part in batch))
         optimizer.adopt(variables)
+        self._arrays = optimizer.arrays()
         trained = set(variables)
         kept = [variable for variable in loop.model.variables if variable not in trained]
         self._kept = {variable: variable.data for variable in kept}
@@ -76,8 +77,11 @@ class StepGraph:
         return loss.data, mapped(lambda y: y.data, y_pred), gathered
 
     def fits(self, loop: Loop, batch: Batch, variables: list[Variable]) -> bool:
-        """Whether it does what a step with this batch would do now."""
-        return self._signature == _signature(loop, batch, variables)
+        """Whether it does what a step with this batch would do now, with the same memory."""
+        arrays = zip(self._arrays, self._optimizer.arrays(), strict=False)
+        return self._signature == _signature(loop, batch, variables) and all(
+            known is array for known, array in arrays
+        )
 
     def run(self, loop: Loop, batch: Batch) -> Passed:
         """Go forward and backward: the loss, the outputs and the gradients of a batch.

@@ -300,6 +300,10 @@ class Optimizer:
             found |= {variable: Tensor(flat.gathered(variable)) for variable in own}
         return [found[variable] for variable in variables]
 
+    def arrays(self) -> list[Array]:
+        """Where weights and gradients lie: elsewhere after `build`, or on another device."""
+        return [array for flat in self._flats for array in (flat.weights, flat.gradients)]
+
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Tensor | Array, Variable]]) -> None:
         """Do one step with pairs of a gradient and its variable: zip(grads, variables)."""
         grads, variables = zip(*grads_and_vars, strict=True)
