@@ -20,6 +20,7 @@ from .kernel import Array, is_gpu_array
 FOLDER = Path(__file__).parent
 OPTIONS = ("-std=c++17",)
 UNASKED_SHARED_BYTES = 48 * 1024  # of dynamic shared memory; a kernel that wants more must ask
+MOST = 2**31 - 1  # numbers that an int of CUDA can count
 REALS = {"float32": "float", "float64": "double"}
 
 Sizes = int | tuple[int, ...]
@@ -33,6 +34,7 @@ def launch(
     *args: Any,
     defines: Mapping[str, Any] | None = None,
     shared_bytes: int = 0,
+    countless: bool = False,
 ) -> None:
     """Run a kernel of kernels/<family>.cu. Without a block to run it returns at once.
 
@@ -45,10 +47,11 @@ def launch(
             int, its float becomes REAL. Other types are given as NumPy scalars, as np.uint64(seed).
         defines: macros for the source, as {"TILE": 16}.
         shared_bytes: dynamic shared memory of a block.
+        countless: whether the kernel finds its way in arrays whose numbers no int can count.
 
     Raises:
         TypeError: there is no array among the arguments, or one that is not contiguous.
-        OverflowError: an int is too large for CUDA's int.
+        OverflowError: an int, or the size of an array, is too large for CUDA's int.
     """
     grid, block = _tuple(grid), _tuple(block)
     arrays = [argument for argument in args if is_gpu_array(argument)]
@@ -62,6 +65,8 @@ def launch(
     if shared_bytes > UNASKED_SHARED_BYTES:
         kernel.max_dynamic_shared_size_bytes = shared_bytes
     who = f"{family}.{function}"
+    if not countless:
+        _check_sizes(who, arrays)
     given = tuple(_given(argument, real, who, k) for k, argument in enumerate(args))
     kernel(grid, block, given, shared_mem=shared_bytes)
 
@@ -133,6 +138,16 @@ def _function(
 
 def _tuple(sizes: Sizes) -> tuple[int, ...]:
     return sizes if isinstance(sizes, tuple) else (sizes,)
+
+
+def _check_sizes(who: str, arrays: Sequence[Array]) -> None:
+    """Raise an OverflowError if a kernel would lose its way in an array, and say nothing."""
+    for array in arrays:
+        if array.size > MOST:
+            raise OverflowError(
+                f"{who}: an array of shape {array.shape} has {array.size} numbers, and the kernel "
+                f"counts up to {MOST}. Use fewer images at a time."
+            )
 
 
 def _given(argument: Any, real: np.dtype[Any], who: str, position: int) -> Any:

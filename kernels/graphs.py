@@ -42,6 +42,7 @@ class Graph:
 
     def __init__(self, like: Array) -> None:
         self._xp = cuda.module(like)
+        self._xp.get_default_memory_pool().free_all_blocks()  # which it kept for later arrays
         self._stream = self._xp.cuda.Stream(non_blocking=True)
         self._pool = self._xp.cuda.MemoryPool()
         self._fed: list[tuple[Any, Callable[[], Array]]] = []  # places, what fills them
@@ -89,12 +90,12 @@ class Graph:
 
     def launch(self) -> None:
         """Fill what is fed, in the order in which it was asked for, and do all work once more."""
-        default = self._xp.cuda.Stream.null
-        self._stream.wait_event(default.record())  # inputs may be on their way
+        callers = self._xp.cuda.get_current_stream()
+        self._stream.wait_event(callers.record())  # inputs may be on their way
         for array, make in self._fed:
             array.set(np.asarray(make(), array.dtype), stream=self._stream)
         self._graph.launch(self._stream)
-        default.wait_event(self._stream.record())
+        callers.wait_event(self._stream.record())
 
 
 def is_capturing() -> bool:

@@ -57,7 +57,8 @@ def _gather_gpu(x, places, dtype):
     y = cuda.empty((len(places), *x.shape[1:]), dtype, like=x)
     row, given = math.prod(x.shape[1:]), C_TYPES[x.dtype.name]
     args = y, x, places.astype(np.int64, copy=False), row, y.size
-    cuda.launch("rows", "gather", cuda.blocks(y.size), 256, *args, defines={"GIVEN": given})
+    grid, defines = cuda.blocks(y.size), {"GIVEN": given}
+    cuda.launch("rows", "gather", grid, 256, *args, defines=defines, countless=True)
     return y
 
 

@@ -107,6 +107,17 @@ def test_numbers_become_what_cuda_calls_int_and_real(xp):
         cuda.launch("relu", "forward", 1, 32, x, x, 2**31)
 
 
+def test_an_array_in_which_an_int_cannot_count_is_refused(xp, monkeypatch):
+    x = xp.ones((2, 3), np.float32)
+    monkeypatch.setattr(cuda, "MOST", 6)
+    assert kernels.relu.forward(x).shape == (2, 3)
+    monkeypatch.setattr(cuda, "MOST", 5)
+    with pytest.raises(OverflowError, match=r"relu\.forward: .* \(2, 3\) has 6 numbers, .* to 5\."):
+        kernels.relu.forward(x)
+    rows = kernels.rows.gather(x, xp.asarray([1]), "float32")
+    np.testing.assert_array_equal(rows.get(), np.ones((1, 3)))
+
+
 def test_a_launch_wants_contiguous_arrays_of_a_gpu(xp):
     x = xp.ones((3, 4), np.float32)
     with pytest.raises(TypeError, match=r"relu\.forward: argument 0, of shape \(4, 3\), is not co"):

@@ -33,6 +33,8 @@ def check(name, device="cpu"):
 
 @pytest.mark.parametrize("name", CASES)
 def test_gradient(name, device):
+    if device == "gpu" and name == "cast":
+        pytest.skip("a GPU has no number type wider than float64 to cast to")
     before = [a.copy() for a in CASES[name][1:]]
     check(name, device)
     for now, then in zip(CASES[name][1:], before, strict=True):

@@ -46,7 +46,7 @@ from .arrays import (
 )
 from .compiler import why_unavailable
 from .errors import EmulatorError
-from .graphs import cuda, done, is_capturing
+from .graphs import cuda, done, get_default_memory_pool, is_capturing
 from .module import RawModule
 from .order import thread_order
 
@@ -65,6 +65,7 @@ __all__ = [
     "empty_like",
     "full",
     "full_like",
+    "get_default_memory_pool",
     "ndarray",
     "ones",
     "ones_like",

@@ -26,6 +26,7 @@ Work = Callable[[], Any]
 
 _noted: list[Work] | None = None  # what the stream that captures has been told so far
 
+LOOKING = (np.unravel_index, np.ravel_multi_index)  # CuPy's look whether an index is too large
 IN_PLACE = (np.copyto, np.put, np.putmask, np.place, np.fill_diagonal, np.put_along_axis)
 
 
@@ -62,6 +63,8 @@ def done(function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any
     """
     if _noted is None:
         return function(*args, **kwargs)
+    if function in LOOKING:
+        refuse(f"{function.__name__} was called")
     out = kwargs.get("out")
     if out is not None or function in IN_PLACE or getattr(function, "__name__", "") == "at":
         _noted.append(lambda: function(*args, **kwargs))
@@ -175,11 +178,24 @@ class Stream:
 Stream.null = Stream()
 
 
+def get_current_stream() -> Stream:
+    """The stream that takes what is launched; here all of them are one queue."""
+    return Stream.null
+
+
 class MemoryPool:
     """Memory apart; here the graph itself keeps what it needs."""
 
+    def free_all_blocks(self) -> None:
+        """Give back what nobody uses; here NumPy has done so."""
+
     def malloc(self, size: int) -> None:
         """What using_allocator wants to be given."""
+
+
+def get_default_memory_pool() -> MemoryPool:
+    """The pool where memory comes from, unless using_allocator says otherwise."""
+    return MemoryPool()
 
 
 @contextmanager
@@ -189,5 +205,10 @@ def using_allocator(allocator: Any) -> Iterator[None]:
 
 
 cuda = SimpleNamespace(
-    Stream=Stream, Event=Event, Graph=Graph, MemoryPool=MemoryPool, using_allocator=using_allocator
+    Stream=Stream,
+    Event=Event,
+    Graph=Graph,
+    MemoryPool=MemoryPool,
+    get_current_stream=get_current_stream,
+    using_allocator=using_allocator,
 )

@@ -69,11 +69,23 @@ def _rows(x: Array, axes: tuple[int, ...]) -> Array:
     return x.transpose(*kept, *sorted(axes)).reshape(*(x.shape[k] for k in kept), -1)
 
 
+def _coordinates(places: Array, sizes: list[int]) -> list[Array]:
+    """Places along several axes made one, as places along each of these axes.
+
+    np.unravel_index, without the look at the places with which CuPy's ends the capture of a graph.
+    """
+    found: list[Array] = []
+    for size in reversed(sizes):
+        places, along = places // size, places % size
+        found.insert(0, along)
+    return found
+
+
 def _keep(x: Tensor, axes: tuple[int, ...], keepdims: bool, winners: Array) -> Tensor:
     """Read from each row of x (see _rows) the number at the place that `winners` gives."""
     shape = with_ones(x.shape, axes)
     reduced = sorted(axes)
-    along = np.unravel_index(winners.reshape(shape), [x.shape[k] for k in reduced])
+    along = _coordinates(winners.reshape(shape), [x.shape[k] for k in reduced])
     places = [constant(place, x.data) for place in np.ogrid[tuple(slice(n) for n in x.shape)]]
     for k, place in zip(reduced, along, strict=True):
         places[k] = place
