@@ -81,6 +81,14 @@ def test_blocks_that_depend_on_each_other_are_found():
         ),
         ("extern __shared__ float s[]; s[32 + threadIdx.x] = 1;", "behind the end of its dynamic"),
         (
+            "extern __shared__ float s[]; s[int(threadIdx.x) - 31] = 1;",
+            "before the beginning of its dynamic",
+        ),
+        (
+            "__shared__ volatile int s[32]; volatile int* p = s; p[int(threadIdx.x) - 1] = 1;",
+            "before the beginning of its shared arrays",
+        ),
+        (
             "__shared__ volatile int s[32]; volatile int* p = s; p[threadIdx.x + 1] = 1;",
             "behind the end of its shared arrays",
         ),
@@ -96,7 +104,8 @@ def test_blocks_that_depend_on_each_other_are_found():
         ("assert(threadIdx.x < 31);", r"k: assert\(threadIdx.x < 31\) in line 1"),
     ],
     ids=[
-        *("divergent barrier", "two barriers", "mask", "dynamic shared", "shared"),
+        *("divergent barrier", "two barriers", "mask", "dynamic shared", "before dynamic shared"),
+        *("before shared", "shared"),
         *("index of a shared array", "index of an array of a thread", "trap", "assert"),
     ],
 )

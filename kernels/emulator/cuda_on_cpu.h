@@ -61,11 +61,15 @@
 #define __align__(bytes) __attribute__((aligned(bytes)))
 
 // One section of the library holds the shared arrays of all its kernels; the linker names its
-// two ends, so a block can begin with all of them filled. The assembler puts a guard behind them:
-// it is in part 1 of the section, and they are in part 0.
+// two ends, so a block can begin with all of them filled. The assembler puts a guard before and one
+// behind them: they are in part 0 of the section, as the first guard, which g++ writes before all
+// variables; the second guard is in part 1.
 #define __shared__ static __attribute__((section("shared_arrays")))
-asm(".pushsection shared_arrays, 1, \"aw\", @progbits\n"
-    ".zero 64\n"                                         // GUARD_BYTES in scheduler.h
+asm(".pushsection shared_arrays, 0, \"aw\", @progbits\n"
+    ".zero 128\n"                                        // GUARD_BYTES in scheduler.h
+    ".popsection\n"
+    ".pushsection shared_arrays, 1, \"aw\", @progbits\n"
+    ".zero 128\n"
     ".popsection");
 extern "C" char __start_shared_arrays[], __stop_shared_arrays[];
 

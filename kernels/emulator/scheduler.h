@@ -6,7 +6,7 @@ namespace cuda_on_cpu {
 constexpr int WARP = 32;
 constexpr size_t STACK_BYTES = 256 * 1024, PAGE_BYTES = 4096;
 constexpr size_t DYNAMIC_SHARED_BYTES = 227 * 1024;     // the most a block can have (sm_90)
-constexpr size_t GUARD_BYTES = 64;                      // must still be all ones after a block;
+constexpr size_t GUARD_BYTES = 128;                     // must still be all ones after a block;
                                                         // cuda_on_cpu.h has as many, too
 constexpr size_t SLOT_BYTES = 32;                       // what one lane can give to its warp
 
@@ -66,7 +66,8 @@ struct Launch {
     char error[512] = "";
 };
 static Launch state;
-alignas(128) static char dynamic_shared[DYNAMIC_SHARED_BYTES + GUARD_BYTES];
+alignas(128) static char dynamic_memory[GUARD_BYTES + DYNAMIC_SHARED_BYTES + GUARD_BYTES];
+static char* const dynamic_shared = dynamic_memory + GUARD_BYTES;
 
 // Ends the launch from inside a thread; emulator.py turns the text into a Python exception.
 CUDA_ON_CPU_SWITCHES __attribute__((format(printf, 1, 2)))
@@ -218,16 +219,16 @@ static std::vector<int> sequence(int size, int order) {
     return items;
 }
 
-static void check_guard(const char* guard, const char* of_what) {
+static void check_guard(const char* guard, const char* where, const char* of_what) {
     for (size_t i = 0; i < GUARD_BYTES; ++i)
         if (guard[i] != char(0xFF))
-            snprintf(state.error, sizeof state.error, "block (%u, %u, %u) wrote behind the end of "
-                     "its %s", blockIdx.x, blockIdx.y, blockIdx.z, of_what);
+            snprintf(state.error, sizeof state.error, "block (%u, %u, %u) wrote %s of its %s",
+                     blockIdx.x, blockIdx.y, blockIdx.z, where, of_what);
 }
 
 static void run_block(int size, size_t shared_bytes, int order, Random& random) {
     memset(__start_shared_arrays, 0xFF, __stop_shared_arrays - __start_shared_arrays);
-    memset(dynamic_shared, 0xFF, shared_bytes + GUARD_BYTES);
+    memset(dynamic_memory, 0xFF, shared_bytes + 2 * GUARD_BYTES);
     const int warps = (size + WARP - 1) / WARP;
     state.threads.assign(size, Thread());
     state.warps.resize(warps);
@@ -254,8 +255,10 @@ static void run_block(int size, size_t shared_bytes, int order, Random& random) 
         }
         if (state.events == before) return report_deadlock();
     }
-    check_guard(__stop_shared_arrays - GUARD_BYTES, "shared arrays");
-    check_guard(dynamic_shared + shared_bytes, "dynamic shared memory");
+    check_guard(__start_shared_arrays, "before the beginning", "shared arrays");
+    check_guard(__stop_shared_arrays - GUARD_BYTES, "behind the end", "shared arrays");
+    check_guard(dynamic_memory, "before the beginning", "dynamic shared memory");
+    check_guard(dynamic_shared + shared_bytes, "behind the end", "dynamic shared memory");
 }
 
 // Runs all blocks of a launch. Returns nullptr or the text of an error.
