@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from types import FunctionType
-from typing import Any
+from typing import Any, TypeGuard
 
 from minicnn import ops
 from minicnn.autograd import Op
@@ -92,11 +92,11 @@ def _with_those_they_use(classes: list[type[Op]]) -> list[type[Op]]:
 def _used_by(thing: Any) -> list[type[Op]]:
     """The classes of ops that the source of a function or class names."""
     known = vars(inspect.getmodule(thing))
-    values = dict.fromkeys(known.get(name) for name in _names_in(thing))
-    return [value for value in values if value is not None and _is_op(value)]
+    values = [known.get(name) for name in _names_in(thing)]
+    return list(dict.fromkeys(value for value in values if _is_op(value)))
 
 
-def _is_op(value: Any) -> bool:
+def _is_op(value: Any) -> TypeGuard[type[Op]]:
     return isinstance(value, type) and issubclass(value, Op) and value is not Op
 
 

@@ -1,5 +1,7 @@
 """Functional models: how graphs are found, ordered and computed, and what is refused."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -34,6 +36,19 @@ def test_a_layer_notes_its_calls():
     assert dense.input is x and dense.output is y and y.shape == (None, 3)
     dense(Input((4,)))
     assert dense.output is y and len(dense.nodes) == 2
+
+
+def test_a_deep_copy_has_layers_of_its_own():
+    x = Input((4,))
+    hidden = layers.Dense(4, activation="relu")(x)
+    model = Model(x, layers.Dense(2)(layers.Add()([layers.Dense(4)(hidden), hidden]) * 0.5))
+    model.compile("sgd", "mse")
+    wanted, twin = model.predict(X, verbose=0), copy.deepcopy(model)
+    np.testing.assert_array_equal(twin.predict(X, verbose=0), wanted)
+    twin.fit(X, np.ones((5, 2), "float32"), verbose=0)
+    np.testing.assert_array_equal(model.predict(X, verbose=0), wanted)
+    assert (twin.predict(X, verbose=0) != wanted).all()
+    assert not set(twin.variables) & set(model.variables)
 
 
 def test_models_are_called_functional():
@@ -214,10 +229,10 @@ def test_inference_computes_the_beginning_of_a_pipeline_in_one_call():
     with no_grad():
         np.testing.assert_array_equal(model(data).numpy(), wanted)
     pipelines = [
-        cell.cell_contents
+        value
         for step in model._plan._steps
-        for cell in step.compute.__closure__
-        if isinstance(cell.cell_contents, Pipeline)
+        for value in vars(step.compute).values()
+        if isinstance(value, Pipeline)
     ]
     assert [bool(pipeline._beginning) for pipeline in pipelines] == [True]
 

@@ -7,6 +7,7 @@ from cases import CASES
 
 import minicnn
 from minicnn import Op, Tensor, layers, models, ops
+from minicnn.backend import floatx, set_floatx
 from minicnn.cli import main
 from minicnn.gradcheck import GradientError, gradcheck
 from minicnn.ops.conv2d import Convolve
@@ -126,6 +127,41 @@ def test_a_model_is_checked_with_fixed_masks_and_stays_as_it_was():
     for now, then in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(now, then)
         assert now.dtype == np.float32
+
+
+def functional(ends, shape=(6, 6, 2)):
+    """A model whose paths part and join, with everything that a plan computes in its own way."""
+    x = layers.Input(shape, name="x")
+    left = layers.Conv2D(2, 3, padding="same", use_bias=False)(x)
+    block = layers.Add()([layers.BatchNormalization()(left), x])
+    y = layers.Flatten()(layers.ReLU()(block) * 2)
+    return models.Model(x, [layers.Dense(3, "tanh", name=f"end{k}")(y) for k in range(ends)])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("ends", [1, 2])
+def test_functional_models_are_checked_and_stay_as_they_were(ends, dtype):
+    before = floatx()
+    set_floatx(dtype)
+    try:
+        model = functional(ends)
+        model.compile("sgd", "mse")
+        weights = model.get_weights()
+        x, y = normal(3, 6, 6, 2), [normal(3, 3) for _ in range(ends)]
+        report = model.gradcheck(x, y if ends > 1 else y[0])
+        assert report.ok and not report.vacuous
+        for now, then in zip(model.get_weights(), weights, strict=True):
+            np.testing.assert_array_equal(now, then)
+        with planting.planted(Tanh, 0, planting.MISTAKES["sign"]):
+            assert not model.gradcheck(x, y if ends > 1 else y[0], raise_on_fail=False).ok
+    finally:
+        set_floatx(before)
+
+
+def test_models_are_checked_to_the_second_order():
+    model = models.Sequential([layers.Input((5,)), layers.Dense(3, "tanh"), layers.Dense(2)])
+    model.compile("sgd", "mse")
+    assert model.gradcheck(normal(4, 5), normal(4, 2), order=2).ok
 
 
 def test_second_order_finds_what_is_right_once_only():

@@ -2,6 +2,7 @@
 
 import inspect
 
+import numpy as np
 import pytest
 
 from minicnn import Op, ops, source
@@ -65,6 +66,23 @@ def test_an_op_of_ones_own_can_be_shown(capsys):
     text = printed(Double, capsys)
     assert titles(text) == ["Double"] and "return 2 * dy" in text
     assert "test_source_code.py, line" in text
+
+
+WEIGHTS = np.ones(3)
+
+
+class Weighted(Op):
+    """y = 1 * x, by numbers of this file.   dx = 2 * dy, by its other op."""
+
+    def forward(self, x):
+        return x * WEIGHTS
+
+    def backward(self, dy):
+        return Double()(dy)
+
+
+def test_what_a_file_has_besides_ops_does_not_matter(capsys):
+    assert titles(printed(Weighted, capsys)) == ["Weighted", "Double"]
 
 
 def test_mistakes_are_explained():

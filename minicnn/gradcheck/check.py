@@ -369,7 +369,7 @@ class _Checker:
 
         names = [f"{n} of dx" for n in point.names] + [f"upstream {k}" for k in range(len(gs))]
         wrt = [*point.wrt, *range(first, first + len(gs))]
-        second = Point(slope, [*point.inputs, *gs], wrt, names)
+        second = Point(slope, [*point.inputs, *gs], wrt, names, point.patterns)
         checker = _Checker(second, self.report, self.h, self.tol, self.max_checks, self.kinks, 1)
         try:
             run = second.run()

@@ -27,6 +27,11 @@ class Operator(Layer):
         super().__init__(name=name)
         self.call_arguments = ["x", "y"]  # a second one is never `training`
 
+    def as_input(self, x: Any) -> Tensor:
+        """A tensor as it is: an operator has no dtype of its own, in Keras neither."""
+        is_floating = isinstance(x, Tensor) and x.dtype.kind == "f"
+        return x if is_floating else super().as_input(x)
+
     def call(self, *operands: Any) -> Tensor:
         return type(self).function(*operands)
 

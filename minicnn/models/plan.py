@@ -7,27 +7,28 @@ computed together where that is faster. A result is dropped after its last use.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from minicnn.autograd import Tensor, is_observed
 from minicnn.layers.beginning import Beginning
 from minicnn.layers.calling import placeholders, shapes_of, shapes_of_results
 from minicnn.layers.calls import Call
-from minicnn.layers.fusion import call_end_of_block, is_end_of_block, is_relu
+from minicnn.layers.fusion import is_end_of_block, is_relu
 from minicnn.layers.linking import Use
 from minicnn.layers.node import Node
 from minicnn.layers.pipeline import Pipeline
 from minicnn.layers.shapes import Shape, flat_shapes
 from minicnn.layers.structure import leaves, mapped, packed
 from minicnn.layers.symbolic import SymbolicTensor
+from minicnn.models.computing import AnyCall, Compute, EndOfBlock, MergingCall, Then, Through
 from minicnn.models.graph import Graph
 
 
 class Step(NamedTuple):
     """Compute some results from others; results are known by their numbers."""
 
-    compute: Callable[[list[Any], bool | None], Any]
+    compute: Compute
     makes: list[int]
     drops: list[int]  # what no later step needs
 
@@ -93,47 +94,30 @@ class Plan:
         makes = [self._numbers[tensor] for tensor in leaves(nodes[-1].outputs)]
         if _end_a_block(nodes):
             count = 3 if len(nodes) > 2 and is_relu(nodes[2].layer) else 2
-            compute, reads = self._end_of_block(nodes[:count])
+            end = self._end_of_block(nodes[:count])
+            compute: Compute = end
+            reads = end.reads
         elif _is_plain(nodes[0]):
             reads = [self._numbers[nodes[0].inputs[0]]]
-            return Step(_through(_pipeline(nodes), reads[0]), makes, []), reads
+            return Step(Through(_pipeline(nodes), reads[0]), makes, []), reads
         else:
             count, reads = 1, [self._numbers[tensor] for tensor in nodes[0].inputs]
             compute = self._call_of(nodes[0])
-        return Step(_then(compute, _pipeline(nodes[count:])), makes, []), reads
+        rest = _pipeline(nodes[count:])
+        return Step(Then(compute, rest) if rest.layers else compute, makes, []), reads
 
-    def _end_of_block(
-        self, nodes: Sequence[Node]
-    ) -> tuple[Callable[[list[Any], bool | None], Any], list[int]]:
-        """What does the calls at the end of a residual block, and the numbers of what it reads."""
+    def _end_of_block(self, nodes: Sequence[Node]) -> EndOfBlock:
+        """What does the calls at the end of a residual block."""
         layers, (norm, add) = [node.layer for node in nodes], nodes[:2]
         source = self._numbers[norm.inputs[0]]
         summands = [None if x is norm.outputs else self._numbers[x] for x in add.inputs]
+        return EndOfBlock(layers, source, summands)
 
-        def compute(results: list[Any], training: bool | None) -> Any:
-            others = [None if number is None else results[number] for number in summands]
-            return call_end_of_block(layers, results[source], others, bool(training))
-
-        return compute, [source, *(number for number in summands if number is not None)]
-
-    def _call_of(self, node: Node) -> Callable[[list[Any], bool | None], Any]:
-        """What fills results in where the arguments of a call have symbolic tensors."""
-        numbers = self._numbers
-        layer, given = node.layer, (node.arguments, node.keywords)
-
-        def compute(results: list[Any], training: bool | None) -> Any:
-            def filled(leaf: Any) -> Any:
-                return results[numbers[leaf]] if isinstance(leaf, SymbolicTensor) else leaf
-
-            arguments, keywords = mapped(filled, given)
-            return layer(*arguments, **{"training": training, **keywords})
-
-        def compute_merged(results: list[Any], training: bool | None) -> Any:
-            return layer.called(training, {}, [results[number] for number in reads])
-
-        reads = [numbers[tensor] for tensor in node.inputs]
-        plain = _takes_one_list(node) and self._is_of_one_dtype(node)
-        return compute_merged if plain else compute
+    def _call_of(self, node: Node) -> Compute:
+        """What does a call of a layer, whatever its arguments are."""
+        if _takes_one_list(node) and self._is_of_one_dtype(node):
+            return MergingCall(node.layer, [self._numbers[tensor] for tensor in node.inputs])
+        return AnyCall(node, self._numbers)
 
     def _is_of_one_dtype(self, node: Node) -> bool:
         return all(tensor.dtype == node.layer.dtype for tensor in node.inputs)
@@ -189,21 +173,6 @@ def _shapes_from(node: Node, found: dict[SymbolicTensor, Shape]) -> Any:
 
 def _pipeline(nodes: Sequence[Node]) -> Pipeline:
     return Pipeline([node.layer for node in nodes])
-
-
-def _through(pipeline: Pipeline, reads: int) -> Callable[[list[Any], bool | None], Any]:
-    if len(pipeline.layers) == 1:
-        (layer,) = pipeline.layers
-        return lambda results, training: layer(results[reads], training=training)
-    return lambda results, training: pipeline(results[reads], training)
-
-
-def _then(
-    compute: Callable[[list[Any], bool | None], Any], pipeline: Pipeline
-) -> Callable[[list[Any], bool | None], Any]:
-    if not pipeline.layers:
-        return compute
-    return lambda results, training: pipeline(compute(results, training), training)
 
 
 def _is_plain(node: Node) -> bool:
