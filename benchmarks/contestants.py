@@ -31,8 +31,12 @@ def is_minicnn(title):
     return title.startswith(MINICNN.title)
 
 
-def peers(names):
+def peers(names, able):
     """The contestants for names as in --peers; prints which ones are missing, and how to mend it.
+
+    Args:
+        names: those that are wanted.
+        able: those that can do what is measured.
 
     Raises:
         ValueError: there is no peer of a name.
@@ -42,7 +46,9 @@ def peers(names):
         if name not in NEEDED:
             raise ValueError(f"--peers: wants some of {', '.join(NEEDED)}, but got {name!r}.")
         hint = missing(name)
-        if hint:
+        if name not in able:
+            print(f"{name} does not take part: it does not do what is measured here.")
+        elif hint:
             print(f"{name} does not take part: it is not installed. {hint}")
         else:
             found += _contestants(name)

@@ -43,6 +43,7 @@ def options(description, peers):
     parser.add_argument(
         "--rounds", type=int, default=10, help="turns that each takes in it (%(default)s)"
     )
+    parser.set_defaults(able=peers)
     parser.add_argument("--save", action="store_true", help="write to benchmarks/results/")
     parser.add_argument("--quick", action="store_true", help="small and short: does it run?")
     return parser
@@ -61,7 +62,7 @@ def processors():
 def taking_part(settings):
     """The contestants of a run; from here on, every new process keeps to --threads."""
     os.environ["NUMBA_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(settings.threads)
-    found = contestants.peers([name for name in settings.peers.split(",") if name])
+    found = contestants.peers([name for name in settings.peers.split(",") if name], settings.able)
     if contestants.keras_backend():
         os.environ["KERAS_BACKEND"] = contestants.keras_backend()
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no greetings

@@ -41,6 +41,7 @@ MACHINE = {
     "bytes_per_second": 1e8,
     "cached_bytes_per_second": 10.0,
 }
+ABLE = [*contestants.NEEDED]
 OUTCOME = Outcome("a step", {"minicnn": 2.0, "minicnn, predict": 0.1, "A": 5.0, "B": 3.0}, 40, 19)
 
 
@@ -95,12 +96,15 @@ def test_pytorch_agrees_on_layers_and_their_gradients():
 
 def test_a_missing_peer_is_named_with_how_to_install_it(monkeypatch, capsys):
     monkeypatch.setattr(contestants, "is_installed", lambda module: module != "onnx")
-    assert contestants.peers(["onnxruntime"]) == []
+    assert contestants.peers(["onnxruntime"], ABLE) == []
     said = capsys.readouterr().out
     assert said == (
         "onnxruntime does not take part: it is not installed. To mend it: pip install onnx\n"
     )
-    assert [c.title for c in contestants.peers(["torch"])] == ["PyTorch", "PyTorch, channels_last"]
+    assert [c.title for c in contestants.peers(["torch"], ABLE)] == [
+        "PyTorch",
+        "PyTorch, channels_last",
+    ]
 
 
 def test_keras_without_a_backend_does_not_take_part(monkeypatch):
@@ -108,12 +112,17 @@ def test_keras_without_a_backend_does_not_take_part(monkeypatch):
     monkeypatch.setattr(contestants, "is_installed", lambda module: module == "keras")
     assert contestants.missing("keras") == "Keras needs a backend: pip install tensorflow-cpu"
     monkeypatch.setattr(contestants, "is_installed", lambda module: module in ("keras", "jax"))
-    assert contestants.peers(["keras"])[0].title == "Keras on JAX"
+    assert contestants.peers(["keras"], ABLE)[0].title == "Keras on JAX"
+
+
+def test_who_does_not_train_is_no_peer_in_training(capsys):
+    assert contestants.peers(["onnxruntime"], able=["torch", "keras"]) == []
+    assert capsys.readouterr().out.startswith("onnxruntime does not take part: it does not do")
 
 
 def test_an_unknown_peer_is_refused():
     with pytest.raises(ValueError, match="--peers: wants some of torch, keras, .* got 'caffe'"):
-        contestants.peers(["caffe"])
+        contestants.peers(["caffe"], ABLE)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ import numba
 import numpy as np
 import pytest
 
-from minicnn import layers, utils
+from minicnn import layers, ops, utils
+from minicnn.backend import kernels
 from minicnn.models import Sequential
 from minicnn.random import set_seed
 
@@ -59,6 +60,21 @@ def test_the_number_of_threads_changes_nothing(reference, threads):
         assert same(reference, trained(seed=1))
     finally:
         numba.set_num_threads(before)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_products_of_many_matrices_are_those_of_each_pair(threads):
+    """NumPy's, which has threads of its own, gave other bits for other numbers of them."""
+    rng, before = np.random.default_rng(0), numba.get_num_threads()
+    x, weight = rng.normal(size=(2, 3, 40, 200)), rng.normal(size=(2, 3, 200, 60))
+    numba.set_num_threads(min(threads, before))
+    try:
+        y = ops.matmul(x, weight)
+    finally:
+        numba.set_num_threads(before)
+    for k in np.ndindex(2, 3):
+        one = kernels.matmul.multiply(x[k], weight[k], None, False)
+        np.testing.assert_array_equal(y.numpy()[k], one)
 
 
 def trained_on_pictures(seed, folder):

@@ -13,9 +13,15 @@ class MultiplyMatrices(Op):
     """y = x weight, for each pair of matrices;   dx = dy weight^T,   dw = x^T dy."""
 
     def forward(self, x: Array, weight: Array) -> Array:
-        if x.ndim == 2 and x.dtype in (np.float32, np.float64):
+        if x.dtype not in (np.float32, np.float64) or x.ndim > 2 and kernels.is_gpu_array(x):
+            return x @ weight
+        if x.ndim == 2:
             return kernels.matmul.multiply(x, weight, None, False)
-        return x @ weight
+        # NumPy's product of batches has other bits with another number of threads
+        y = np.empty((*x.shape[:-1], weight.shape[-1]), x.dtype)
+        for k in np.ndindex(x.shape[:-2]):
+            y[k] = kernels.matmul.multiply(x[k], weight[k], None, False)
+        return y
 
     def backward(self, dy: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x, weight = self.inputs
