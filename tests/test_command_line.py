@@ -17,7 +17,7 @@ import pytest
 
 from minicnn import __version__
 from minicnn.backend import get_device, kernels, set_device
-from minicnn.cli import data, main, run_folder, train
+from minicnn.cli import data, doctor, main, run_folder, train
 from minicnn.cli.image_files import resized
 from minicnn.cli.networks import NETWORKS, build
 from minicnn.datasets import cifar10, shapes10
@@ -513,8 +513,8 @@ def test_doctor_gives_a_hint_for_a_library_that_is_missing(capsys, monkeypatch):
 
 def test_doctor_notices_a_kernel_that_computes_nonsense(capsys, monkeypatch):
     forward = kernels.conv2d.forward
-    wrong = type(forward)("conv2d.forward", forward.reference, lambda x, *_: x[:, 1:-1, 1:-1, :1])
-    monkeypatch.setattr(kernels.conv2d, "forward", wrong)
+    broken = type(forward)("conv2d.forward", forward.reference, wrong)
+    monkeypatch.setattr(kernels.conv2d, "forward", broken)
     assert main(["doctor"]) == 1
     assert "conv2d.forward computes nonsense" in capsys.readouterr().out
 
@@ -526,6 +526,36 @@ def test_doctor_notices_a_kernel_that_fails(capsys, monkeypatch):
     )
     assert main(["doctor"]) == 1
     assert "conv2d.forward fails" in capsys.readouterr().out
+
+
+def test_doctor_without_numba_says_so_and_ends(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "numba", None)
+    assert main(["doctor"]) == 1
+    out = capsys.readouterr().out
+    assert "! Numba        cannot be imported" in out and "Nothing works without it" in out
+    assert "Processor" not in out and last_line(out) == "1 problem: see the lines marked with !"
+
+
+@pytest.mark.skipif(bool(kernels.emulator.why_unavailable()), reason="there is no g++")
+def test_doctor_lets_a_gpu_compute(monkeypatch):
+    monkeypatch.setattr(kernels.gpu, "why_no_gpu", lambda: "")
+    monkeypatch.setattr(kernels.gpu, "description", lambda: "a GPU")
+    assert str(doctor._gpu("emulator")).endswith("a GPU; conv2d.forward agrees with its reference")
+    forward = kernels.conv2d.forward
+    for gpu, message in ((lambda *_: 1 / 0, "fails (division by zero)"), (wrong, "nonsense")):
+        broken = type(forward)("conv2d.forward", forward.reference, forward.cpu, gpu)
+        monkeypatch.setattr(kernels.conv2d, "forward", broken)
+        finding = doctor._gpu("emulator")
+        assert finding.is_problem and message in finding.value and finding.hint
+
+
+def wrong(x, *_):
+    return x[:, 1:-1, 1:-1, :1]
+
+
+def test_doctor_warns_of_a_thread_layer_that_ends_the_process(monkeypatch):
+    monkeypatch.setattr(numba, "threading_layer", lambda: "workqueue")
+    assert "Only one Python thread may compute at a time" in doctor._threads().hint
 
 
 def test_doctor_says_where_cifar10_will_be_put(capsys, monkeypatch):

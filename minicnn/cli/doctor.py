@@ -61,11 +61,13 @@ def run(settings: argparse.Namespace) -> int:
 def _findings() -> Iterator[Finding]:
     yield _minicnn()
     yield Finding("Python", f"{platform.python_version()} ({sys.executable})")
-    for module, name in (("numpy", "NumPy"), ("numba", "Numba")):
-        yield _library(module, name)
+    needed = [_library(module, name) for module, name in (("numpy", "NumPy"), ("numba", "Numba"))]
+    yield from needed
     yield _library("h5py", "h5py", "Weights can neither be saved nor loaded")
     yield _library("matplotlib", "Matplotlib", "Pictures cannot be drawn")
     yield _pillow()
+    if any(finding.is_problem for finding in needed):
+        return  # all else computes
     yield _processor()
     yield _kernels()
     yield _threads()
@@ -110,30 +112,38 @@ def _processor() -> Finding:
     )
 
 
-def _kernels() -> Finding:
+def _convolution_is_right(device: str) -> bool:
     """Compile one kernel, run it, and compare it with its reference."""
-    import numba
     import numpy as np
+
+    from minicnn.backend import kernels, on_cpu, placed
+
+    random = np.random.default_rng(0)
+    x, weight = random.random((2, 9, 9, 3), np.float32), random.random((3, 3, 3, 8), np.float32)
+    settings = (None, False, (1, 1), ((0, 0), (0, 0)), (1, 1), 1)
+    forward = kernels.conv2d.forward
+    y = on_cpu(forward(placed(x, device), placed(weight, device), *settings))
+    return bool(np.allclose(y, forward.reference(x, weight, *settings), rtol=1e-4))
+
+
+def _kernels() -> Finding:
+    import numba
 
     from minicnn.backend import kernels
 
     if numba.config.DISABLE_JIT:
         hint = "The kernels run as plain Python, very slowly: unset NUMBA_DISABLE_JIT"
         return Finding("Kernels", "Numba's compiler is switched off", hint, is_problem=True)
-    random = np.random.default_rng(0)
-    x, weight = random.random((2, 9, 9, 3), np.float32), random.random((3, 3, 3, 8), np.float32)
-    settings = (False, (1, 1), ((0, 0), (0, 0)), (1, 1), 1)
-    forward = kernels.conv2d.forward
+    name = kernels.conv2d.forward.name
     try:
-        y = forward(x, weight, None, *settings)
-        right = np.allclose(y, forward.reference(x, weight, None, *settings), rtol=1e-4)
+        right = _convolution_is_right("cpu")
     except Exception as error:  # compilers fail in many ways
         hint = "Update Numba: pip install --upgrade numba"
-        return Finding("Kernels", f"{forward.name} fails ({error})", hint, is_problem=True)
+        return Finding("Kernels", f"{name} fails ({error})", hint, is_problem=True)
     if not right:
         hint = "Numba translates wrongly for this processor: try NUMBA_CPU_NAME=generic"
-        return Finding("Kernels", f"{forward.name} computes nonsense", hint, is_problem=True)
-    return Finding("Kernels", f"{forward.name} agrees with its reference")
+        return Finding("Kernels", f"{name} computes nonsense", hint, is_problem=True)
+    return Finding("Kernels", f"{name} agrees with its reference")
 
 
 def _threads() -> Finding:
@@ -148,6 +158,9 @@ def _threads() -> Finding:
     except ValueError:  # no kernel has run in parallel
         layer = "none yet"
     value = f"{threads} ({decision}), for {processors} processors; thread layer: {layer}"
+    if layer == "workqueue":
+        hint = "Only one Python thread may compute at a time, or the process ends: pip install tbb"
+        return Finding("Threads", value, hint)
     if threads < processors:
         return Finding("Threads", value, f"{decision} limits them.")
     return Finding("Threads", value)
@@ -159,11 +172,22 @@ def _usable_processors() -> int:
     return os.cpu_count() or 1
 
 
-def _gpu() -> Finding:
+def _gpu(device: str = "gpu") -> Finding:
     from minicnn.backend import kernels
 
     reason = kernels.gpu.why_no_gpu()
-    return Finding("GPU", f"not used: {reason}" if reason else kernels.gpu.description())
+    if reason:
+        return Finding("GPU", f"not used: {reason}")
+    found, name = kernels.gpu.description(), kernels.conv2d.forward.name
+    try:
+        right = _convolution_is_right(device)
+    except Exception as error:  # as of memory or of a compiler that is missing
+        hint = f"Is its memory full (nvidia-smi), or a library missing? {kernels.gpu.INSTALL}"
+        return Finding("GPU", f"{found}; {name} fails ({error})", hint, is_problem=True)
+    if not right:
+        hint = "Update its driver, or go on with set_device('cpu')"
+        return Finding("GPU", f"{found}; {name} computes nonsense", hint, is_problem=True)
+    return Finding("GPU", f"{found}; {name} agrees with its reference")
 
 
 def _emulator() -> Finding:
