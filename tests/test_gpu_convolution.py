@@ -1,11 +1,10 @@
-"""The CUDA versions of convolution, matrix product, pooling and chain, run by the emulator.
+"""The CUDA versions of convolution, matrix product, pooling and chain.
 
-Each is compared with its reference in float64, in three orders of the threads. The unit of errors
-is that of test_kernels.py: what rounding explains.
+Each is compared with its reference in float64, by the emulator in three orders of the threads, and
+on a GPU where there is one. The unit of errors is that of test_kernels.py: what rounding explains.
 """
 
 import re
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,33 +12,43 @@ import pytest
 import test_kernels as tables
 from minicnn.kernels import cuda, precision
 
-from minicnn.backend import kernels
+from minicnn.backend import get_device, kernels, placed, set_device
 
-emulator = pytest.importorskip("minicnn.kernels.emulator")
-conv2d, max_pool2d = kernels.conv2d, kernels.max_pool2d
-
-pytestmark = pytest.mark.skipif(not shutil.which("g++"), reason="the emulator needs g++")
-
-ORDERS = ["forward", "reverse", "shuffle"]
+conv2d, max_pool2d, emulator = kernels.conv2d, kernels.max_pool2d, kernels.emulator
 
 
-@pytest.fixture(params=ORDERS)
+@pytest.fixture(autouse=True)
+def _device(request):
+    """Every test runs on the emulator, but those on the GPU; see order."""
+    before = get_device()
+    callspec = getattr(request.node, "callspec", None)
+    try:
+        set_device("gpu" if callspec and callspec.params.get("order") == "gpu" else "emulator")
+    except RuntimeError as reason:
+        pytest.skip(str(reason))
+    yield
+    set_device(before)
+
+
+@pytest.fixture(
+    params=["forward", "reverse", "shuffle", pytest.param("gpu", marks=pytest.mark.gpu)]
+)
 def order(request):
-    """The order in which the emulator runs threads and blocks."""
-    with emulator.thread_order(request.param, seed=1):
+    """The order in which the emulator runs threads and blocks; a GPU has its own."""
+    with emulator.thread_order("forward" if request.param == "gpu" else request.param, seed=1):
         yield request.param
 
 
 def there(argument):
-    """The argument, on the emulator if it is an array."""
-    return emulator.asarray(argument) if isinstance(argument, np.ndarray) else argument
+    """The argument, on the device of the test if it is an array."""
+    return placed(argument, get_device()) if isinstance(argument, np.ndarray) else argument
 
 
 def run(kernel, args):
     """What the GPU version makes of arrays of NumPy, as a tuple of arrays of NumPy."""
     results = kernel(*map(there, args))
     results = results if isinstance(results, tuple) else (results,)
-    assert all(isinstance(array, emulator.EmulatedArray) for array in results)
+    assert all(map(kernels.is_gpu_array, results))
     return tuple(array.get() for array in results)
 
 

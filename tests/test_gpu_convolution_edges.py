@@ -5,15 +5,13 @@ How operands are rounded for tensor cores is told by products with 1, which are 
 
 import numpy as np
 import pytest
-import test_gpu_convolution
 import test_kernels as tables
 from minicnn.kernels import precision
-from test_gpu_convolution import check_sums, order, run  # noqa: F401  order is a fixture
+from test_gpu_convolution import _device, check_sums, order, run  # noqa: F401  two are fixtures
 
 from minicnn.backend import kernels
 
 multiply = kernels.matmul.multiply
-pytestmark = test_gpu_convolution.pytestmark
 
 WAYS = {  # macros of conv2d.cu, bits that operands keep, and where halves go
     "bfloat16": ({"BF16": 1}, 8, "even"),
