@@ -21,6 +21,7 @@ Threads:  sweep.py, spread.py and correlate.py say who owns what; depthwise.py, 
 Versions: NumPy reference, register tiles (simd.py), CUDA (conv2d.cu, depthwise.cu).
 """
 
+import functools
 import math
 
 import numpy as np
@@ -75,6 +76,7 @@ def _weight_grad_reference(x, dy, weight_shape, strides, padding, dilation, grou
     return np.concatenate([np.einsum("nijcpq,nijf->pqcf", v, b) for v, b in blocks], axis=3)
 
 
+@functools.lru_cache(maxsize=1024)
 def geometry(x_shape, weight_shape, arrangement):
     """A Geometry, and the shape of y."""
     (N, H, W, C), (P, Q, K, F) = x_shape, weight_shape

@@ -91,6 +91,12 @@ def _given(x: Array) -> Array:
 
 def _unlocked(x: Array) -> Array:
     """The same memory, said to be writeable."""
+    if x.flags.owndata:  # a view keeps the flag that x has when it is made
+        x.setflags(write=True)
+        view = x.view()
+        x.setflags(write=False)
+        if view.flags.writeable:  # no other thread was quicker
+            return view
     view = x.view()
     try:
         view.setflags(write=True)  # if x itself is a view of memory that is

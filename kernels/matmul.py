@@ -14,6 +14,8 @@ Threads:  sweep.py and correlate.py say who owns what.
 Versions: NumPy reference, register tiles (simd.py). On a GPU: conv2d.cu.
 """
 
+import functools
+
 import numpy as np
 
 from . import conv2d
@@ -40,6 +42,7 @@ def _weight_grad_reference(x, dy):
     return np.einsum("mk,mf->kf", x, dy)
 
 
+@functools.lru_cache(maxsize=1024)
 def one_row(M, K, F):
     """The Geometry of one image of one row of M pixels."""
     return Geometry(1, 1, M, K, 1, 1, K, F, 1, M, s=1, t=1, d=1, e=1, top=0, left=0)

@@ -19,6 +19,7 @@ VECTOR_CYCLES = 2  # to fetch a vector of filters from afar, or to copy one
 MOST = tuple(most_pixels(width) if width in WIDTHS else 0 for width in range(max(WIDTHS) + 1))
 
 
+@functools.lru_cache(maxsize=1024)
 def flattened(g):
     """The same work, if windows of one pixel take every pixel, with rows that fill the tiles."""
     if (g.P, g.Q, g.s, g.t, g.top, g.left) != (1, 1, 1, 1, 0, 0):

@@ -79,6 +79,14 @@ def test_a_protected_view_of_memory_that_is_not_is_unlocked(kind):
     np.testing.assert_array_equal(given, memory)
 
 
+def test_a_protected_array_that_owns_its_memory_is_unlocked_and_stays_protected():
+    x = np.zeros((2, 3))
+    x.flags.writeable = False
+    given = handed(x)
+    assert given.flags.carray and given.base is x and not x.flags.writeable
+    assert given.flags.carray  # still
+
+
 def test_protected_memory_is_unlocked_and_lives_as_long_as_it_is_seen():
     x = np.frombuffer(np.arange(6.0).tobytes()).reshape(2, 3)  # bytes never change
     given = handed(x)
