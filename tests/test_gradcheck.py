@@ -206,7 +206,7 @@ def test_what_is_said_of_wrong_arguments():
         gradcheck(ops.tanh, x, kinks="no")
     with pytest.raises(ValueError, match="order must be 1 or 2, but is 3"):
         gradcheck(ops.tanh, x, order=3)
-    with pytest.raises(ValueError, match="cotangent must be 'random', 'ones' or arrays"):
+    with pytest.raises(ValueError, match="cotangent must be 'random', 'ones', a seed or arrays"):
         gradcheck(ops.tanh, x, cotangent="one")
     with pytest.raises(ValueError, match=r"cotangent has shapes \[\(2,\)\], but the outputs have"):
         gradcheck(ops.tanh, x, cotangent=np.ones(2))

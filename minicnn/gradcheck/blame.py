@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,13 @@ from minicnn.backend import Array
 from minicnn.gradcheck.point import Point, Run, random_signed
 
 ENGINES_OWN = ("inputs", "_held", "_output")  # attributes that belong to one call of an op
+
+
+def fresh(kind: type[Op], settings: Mapping[str, Any]) -> Op:
+    """An op of some settings that has not been called yet; __init__ is not run again."""
+    op = object.__new__(kind)
+    vars(op).update({k: v for k, v in settings.items() if k not in ENGINES_OWN})
+    return op
 
 
 class Step:
@@ -34,15 +41,14 @@ class Step:
 
     def fresh(self) -> Op:
         """An op of the same settings, to be called anew."""
-        op = object.__new__(self.kind)
-        vars(op).update(self.settings)
-        return op
+        return fresh(self.kind, self.settings)
 
     def point(self) -> Point:
         """The op as a function at the inputs that it had."""
         wrt = [k for k in self.wrt if self.arrays[k].dtype == np.float64]
         names = [f"input {k}" for k in range(len(self.arrays))]
-        return Point(lambda *xs: self.fresh()(*xs), self.arrays, wrt, names)
+        inputs = [a if a.dtype.kind == "f" else Tensor(a) for a in self.arrays]
+        return Point(lambda *xs: self.fresh()(*xs), inputs, wrt, names)
 
     def is_wrong(self) -> bool:
         """Whether dx does not foretell how the output changes when the inputs move a little."""

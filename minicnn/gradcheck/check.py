@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -11,6 +11,14 @@ import numpy as np
 
 from minicnn.autograd import Tensor, grad
 from minicnn.backend import Array, kernels
+from minicnn.gradcheck.arguments import (
+    check_inputs,
+    check_settings,
+    function_of,
+    name_of_upstream,
+    title_of,
+    upstream_gradients,
+)
 from minicnn.gradcheck.blame import Step, guilty, source_of, steps_of
 from minicnn.gradcheck.diagnosis import diagnose
 from minicnn.gradcheck.kinks import KINK_WRONG, PASS, STEPS, Slopes, judge, slopes
@@ -20,7 +28,6 @@ from minicnn.gradcheck.report import Element, GradientError, GradReport, InputRe
 from minicnn.gradcheck.structure import Bench, failures
 from minicnn.gradcheck.suspect import MOST_SLOPES, Sampled, Suspect
 
-KINKS = ("classify", "fail", "skip")
 SMALL = 1e-9  # an absolute difference that passes
 ENTRY = 1e-5  # the relative error of a single element that passes
 FEW_NUMBERS = 1 << 16  # in all inputs: kernels have so little to do that one thread is faster
@@ -30,7 +37,7 @@ MOST_ELEMENTS = 12  # that keep their slopes in the report, for each input
 def gradcheck(
     f: Function,
     *inputs: Any,
-    wrt: Sequence[int | str] | None = None,
+    wrt: int | str | Sequence[int | str] | None = None,
     h: float = 1e-5,
     tol: float = 1e-6,
     cotangent: Any = "random",
@@ -64,13 +71,16 @@ def gradcheck(
     memory, and add up what comes back when a tensor is used several times.
 
     Args:
-        f: a function of as many arguments as there are inputs; returns a tensor or a tuple.
-        inputs: arrays, tensors or other things; floating point ones are copied to float64.
-        wrt: numbers or names of the inputs to check; None: all floating point ones.
+        f: a function of as many arguments as there are inputs; returns a tensor or a tuple. An Op,
+            or a class of ops that needs no settings, is made anew for each call.
+        inputs: arrays, tensors or other things; floating point ones are copied to float64 and
+            become tensors, all others reach f as they are.
+        wrt: numbers or names of the inputs to check, or one of them; None: all floating point ones.
         h: the step, times max(1, |x[k]|).
         tol: the largest error that passes, relative to the largest element of the gradient.
         cotangent: the upstream gradient g: "random"; "ones", which hides mistakes, and says so; an
-            array of the shape of the only output; or a list of arrays, one for each output.
+            array of the shape of the only output; a list of arrays, one for each output; or a whole
+            number: the seed of random ones.
         max_checks: elements to compare for each input; of larger ones, corners, edges, the first
             and last channels, and others at random.
         seed: of g and of the choice.
@@ -84,7 +94,7 @@ def gradcheck(
 
     Raises:
         GradientError: an AssertionError: a gradient is wrong; its text is the report.
-        ValueError: an argument is none of those above.
+        ValueError: an argument is none of those above, or no input is floating point.
         TypeError: f returns no tensor.
 
     Source: the rule for kinks is asked for in BVLC/caffe#1334.
@@ -93,9 +103,12 @@ def gradcheck(
     >>> bool(gradcheck(ops.softmax, np.array([[1.0, 2.0, 4.0]])))
     True
     """
-    _check_settings(kinks, order)
+    __tracebackhide__ = True  # pytest then points to the line of the test
+    check_settings(h, max_checks, kinks, order)
+    f = function_of(f)
     point = Point(f, inputs, wrt, names)
-    report = GradReport(_title(f, point), h, seed, _named(cotangent))
+    check_inputs(point)
+    report = GradReport(title_of(f, point), h, seed, name_of_upstream(cotangent))
     check_point(point, report, cotangent, tol=tol, max_checks=max_checks, kinks=kinks, order=order)
     if raise_on_fail and not report.ok:
         raise GradientError(report)
@@ -118,47 +131,6 @@ def check_point(
     if order == 2 and report.ok:
         checker.check_second_order()
     report.seconds = time.perf_counter() - start
-
-
-def _named(cotangent: Any) -> str:
-    return cotangent if isinstance(cotangent, str) else "given"
-
-
-def _check_settings(kinks: str, order: int) -> None:
-    if kinks not in KINKS:
-        raise ValueError(f"gradcheck: kinks must be one of {', '.join(KINKS)}, but is {kinks!r}.")
-    if order not in (1, 2):
-        raise ValueError(f"gradcheck: order must be 1 or 2, but is {order!r}.")
-
-
-def _title(f: Callable[..., Any], point: Point) -> str:
-    name = getattr(f, "__name__", type(f).__name__).strip("<>")
-    return f"{name}({', '.join(point.names)})"
-
-
-def upstream_gradients(
-    shapes: Sequence[tuple[int, ...]], cotangent: Any, rng: np.random.Generator
-) -> list[list[Array]]:
-    """Two upstream gradients, each with an array for every output.
-
-    Raises:
-        ValueError: those given do not fit.
-    """
-    if isinstance(cotangent, str):
-        if cotangent not in ("random", "ones"):
-            raise ValueError(
-                f"gradcheck: cotangent must be 'random', 'ones' or arrays, but is {cotangent!r}."
-            )
-        draws = [[random_signed(rng, shape) for shape in shapes] for _ in range(2)]
-        return draws if cotangent == "random" else [[np.ones(s) for s in shapes]] * 2
-    arrays = cotangent if isinstance(cotangent, list | tuple) else [cotangent]
-    given = [np.asarray(a.numpy() if isinstance(a, Tensor) else a, np.float64) for a in arrays]
-    if [a.shape for a in given] != list(shapes):
-        raise ValueError(
-            f"gradcheck: cotangent has shapes {[a.shape for a in given]}, but the outputs have "
-            f"{list(shapes)}."
-        )
-    return [given, [2 * a for a in given]]
 
 
 class _Checker:

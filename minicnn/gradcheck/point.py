@@ -47,42 +47,57 @@ class Point:
     Args:
         function: of as many arguments as there are inputs; makes a tensor or a tuple of tensors.
         inputs: floating point ones become float64 and are given to it as tensors, others as is.
-        wrt: numbers or names of the inputs to differentiate by; None: all floating point ones.
+        wrt: numbers or names of the inputs to differentiate by, or one of them; None: all floating
+            point ones.
         names: what the inputs are called; None: as the function calls them.
         patterns: inputs that must be more than a tensor, as weights with a regularizer: copies of
             these, with other numbers, are given to the function.
 
     Raises:
-        ValueError: wrt names an input that does not exist, or one that has no gradient.
+        ValueError: wrt names an input that does not exist, or one that has no gradient; or there is
+            not one name for each input.
     """
 
     def __init__(
         self,
         function: Function,
         inputs: Sequence[Any],
-        wrt: Sequence[int | str] | None = None,
+        wrt: int | str | Sequence[int | str] | None = None,
         names: Sequence[str] | None = None,
         patterns: Mapping[int, Tensor] | None = None,
     ) -> None:
         self.function = function
         self.patterns = patterns or {}
         self.inputs = [_as_float64(x) for x in inputs]
-        self.names = list(names) if names else _names(function, len(inputs))
+        self.names = self._names(names)
         self.wrt = self._numbers(wrt)
         self._random_state = random.state()
 
-    def _numbers(self, wrt: Sequence[int | str] | None) -> list[int]:
+    def _names(self, names: Sequence[str] | None) -> list[str]:
+        if names is None:
+            return _names(self.function, len(self.inputs))
+        if len(names) != len(self.inputs):
+            raise ValueError(
+                f"gradcheck: got {len(names)} names for {len(self.inputs)} inputs: {list(names)}. "
+                f"Give one for each, or None."
+            )
+        return list(names)
+
+    def _numbers(self, wrt: int | str | Sequence[int | str] | None) -> list[int]:
         floating = [i for i, x in enumerate(self.inputs) if _is_floating(x)]
         if wrt is None:
             return floating
-        numbers = [self.names.index(k) if k in self.names else k for k in wrt]
+        named = {name: i for i, name in enumerate(self.names)}
+        negative = {i - len(self.inputs): i for i in range(len(self.inputs))}
+        wanted = [wrt] if isinstance(wrt, int | str) else wrt
+        numbers = [(named | negative).get(k, k) for k in wanted]
         for number in numbers:
             if number not in floating:
                 raise ValueError(
                     f"gradcheck: wrt has {number!r}, but the inputs with a gradient are "
                     f"{', '.join(f'{i} ({self.names[i]})' for i in floating) or 'none'}."
                 )
-        return numbers  # type: ignore[return-value]
+        return list(dict.fromkeys(numbers))  # type: ignore[arg-type]
 
     def array(self, i: int) -> Array:
         """Input number i."""
@@ -148,7 +163,7 @@ def _is_floating(x: Any) -> bool:
 
 
 def _as_float64(x: Any) -> Any:
-    if isinstance(x, Tensor):
+    if isinstance(x, Tensor) and x.dtype.kind == "f":
         x = x.numpy()
     if isinstance(x, float) or (isinstance(x, list | np.ndarray | np.floating)):
         array = np.asarray(x)
