@@ -109,3 +109,10 @@ def test_at_least_one_element_is_compared():
 def test_there_is_a_name_for_each_input():
     with pytest.raises(ValueError, match=r"got 1 names for 2 inputs: \['a'\]"):
         gradcheck(ops.multiply, normal(3), normal(3), names=["a"])
+
+
+@pytest.mark.parametrize("check", [assert_grads, gradcheck])
+def test_pytest_shows_the_line_of_the_test_and_the_report_only(check):
+    with pytest.raises(GradientError) as caught:
+        check(Triple, normal(3))
+    assert [str(entry.path) for entry in caught.traceback.filter(caught)] == [__file__]

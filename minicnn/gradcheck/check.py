@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -19,16 +20,35 @@ from minicnn.gradcheck.arguments import (
     title_of,
     upstream_gradients,
 )
-from minicnn.gradcheck.blame import Step, guilty, source_of, steps_of
-from minicnn.gradcheck.diagnosis import diagnose
-from minicnn.gradcheck.kinks import KINK_WRONG, PASS, STEPS, Slopes, judge, slopes
-from minicnn.gradcheck.numeric import Stencil, sample, step_at, unit
-from minicnn.gradcheck.point import Function, Point, flat, random_signed
+from minicnn.gradcheck.explaining import Explainer
+from minicnn.gradcheck.kinks import (
+    KINK_WRONG,
+    NOT_CHECKED,
+    PASS,
+    STEPS,
+    WIDE_STEPS,
+    Slopes,
+    is_rounding,
+    judge,
+    judge_rounded,
+    slopes,
+)
+from minicnn.gradcheck.numeric import (
+    Stencil,
+    most_rounding,
+    power_step,
+    sample,
+    stencil_at,
+    step_at,
+    step_within,
+    unit,
+)
+from minicnn.gradcheck.point import Function, Point, flat
 from minicnn.gradcheck.report import Element, GradientError, GradReport, InputReport
-from minicnn.gradcheck.structure import Bench, failures
-from minicnn.gradcheck.suspect import MOST_SLOPES, Sampled, Suspect
+from minicnn.gradcheck.structure import Bench, failures, not_finite
 
-SMALL = 1e-9  # an absolute difference that passes
+SMALL = 1e-9  # a difference that passes, for outputs of 1 or more; for smaller ones it shrinks
+SMALLEST = 1e-14  # down to this, as backward rounds, too
 ENTRY = 1e-5  # the relative error of a single element that passes
 FEW_NUMBERS = 1 << 16  # in all inputs: kernels have so little to do that one thread is faster
 MOST_ELEMENTS = 12  # that keep their slopes in the report, for each input
@@ -127,9 +147,10 @@ def check_point(
     """Do what gradcheck does, and write it into a report."""
     start = time.perf_counter()
     checker = _Checker(point, report, report.h, tol, max_checks, kinks, report.seed)
-    checker.check_all(cotangent)
-    if order == 2 and report.ok:
-        checker.check_second_order()
+    with np.errstate(all="ignore"):  # the report tells what is not finite
+        checker.check_all(cotangent)
+        if order == 2 and report.ok:
+            checker.check_second_order()
     report.seconds = time.perf_counter() - start
 
 
@@ -151,11 +172,22 @@ class _Checker:
         self.rng = np.random.default_rng(seed)
         self.upstream: list[list[Array]] = []
 
+    @functools.cached_property
+    def most_rounding(self) -> float:
+        """What float64 may lose in all outputs together."""
+        return most_rounding(self.point)
+
     def check_all(self, cotangent: Any) -> None:
         """Check everything of first order, and find out what is wrong."""
         run, again = self.point.run(), self.point.run()
         if not np.array_equal(run.values(), again.values(), equal_nan=True):
-            self._refuse_randomness()
+            self._refuse(
+                "deterministic",
+                "two runs of forward give different outputs; fix the seed of dropout or noise",
+            )
+            return
+        if problem := not_finite(self.point, run):
+            self._refuse("finite", problem)
             return
         shapes = [y.shape for y in run.outputs]
         self.upstream = upstream_gradients(shapes, cotangent, self.rng)
@@ -169,7 +201,7 @@ class _Checker:
         with self._few_threads():
             for place, i in enumerate(self.point.wrt):
                 self.report.inputs.append(self._compared(i, [claim[place] for claim in claims]))
-        self.report.vacuous = [i.name for i in self.report.inputs if _is_nothing(i)]
+        self.report.vacuous = [i.name for i in self.report.inputs if i.nothing]
         bench = Bench(self.point, self.upstream, self.h)
         self.report.structural.update(failures(bench))
         if not self.report.ok:
@@ -181,40 +213,49 @@ class _Checker:
         size = sum(self.point.array(i).size for i in self.point.wrt)
         return kernels.threads.one_thread() if size <= FEW_NUMBERS else nullcontext()
 
-    def _refuse_randomness(self) -> None:
-        self.report.nondeterministic = True
-        self.report.cause = "not deterministic"
-        self.report.structural["deterministic"] = (
-            "two runs of forward give different outputs; fix the seed of dropout or noise"
-        )
-        self.report.hints.append("not deterministic: forward draws random numbers of its own")
+    def _refuse(self, name: str, problem: str) -> None:
+        """Compare nothing, as it would accuse a backward of what lies elsewhere."""
+        self.report.nondeterministic = name == "deterministic"
+        self.report.refused = True
+        self.report.cause = f"not {name}"
+        self.report.structural[name] = problem
+        self.report.hints.append(f"not {name}: {problem}")
 
     def _compared(self, i: int, claims: Sequence[Array], name: str = "") -> InputReport:
         """Compare what backward claims for input i with finite differences."""
         x, here = self.point.array(i), self.point.values()
         indices = sample(x.shape, self.max_checks, self.rng)
         gs = [flat(g) for g in self.upstream]
+        small = SMALL * min(1.0, max(SMALLEST / SMALL, float(np.abs(here).max(initial=0))))
         found = np.zeros((2, len(indices)))
-        noise = np.zeros((2, len(indices)))
+        allowed = np.zeros((2, len(indices)))
         for k, index in enumerate(indices):
-            step = step_at(float(x[index]), self.h)
-            stencil = Stencil(self.point, i, unit(x.shape, index), step, here)
+            stencil = stencil_at(self.point, i, index, self.h, here)
             for draw, g in enumerate(gs):
                 found[draw, k] = g @ stencil.central
-                noise[draw, k] = np.sqrt(np.square(g * stencil.noise).sum())
+                allowed[draw, k] = 4 * np.sqrt(np.square(g * stencil.noise).sum()) + small
         report = InputReport(
-            name or self.point.names[i], claims[0], np.full(x.shape, np.nan), np.zeros(x.shape, int)
+            name or self.point.names[i],
+            claims[0],
+            np.full(x.shape, np.nan),
+            np.zeros(x.shape, int),
+            limit=10 * small,
         )
         for k, index in enumerate(indices):
             report.numeric[index] = found[0, k]
             report.verdicts[index] = PASS
         for draw, (g, claim) in enumerate(zip(gs, claims, strict=True)):
             claimed = np.array([claim[index] for index in indices])
-            scale = max(np.abs(claimed).max(initial=0), np.abs(found[draw]).max(initial=0))
-            failed = ~_agree(claimed, found[draw], scale, self.tol, noise[draw])
-            for index, value, bad in zip(indices, claimed, failed, strict=True):
-                if bad:
-                    self._look_closer(report, i, index, g, float(value), scale, here, draw)
+            there = np.isfinite(found[draw]) | np.isnan(claimed)
+            scale = _largest(claimed[there], found[draw][there])
+            failed = ~_agree(claimed, found[draw], scale, self.tol, allowed[draw])
+            for k, index in enumerate(indices):
+                if not there[k]:  # the function ends here: there is no difference to compare with
+                    report.verdicts[index] = NOT_CHECKED
+                elif failed[k]:
+                    value = float(claimed[k])
+                    self._look_closer(report, i, index, g, value, scale, here, draw)
+        report.skipped = len(indices) - int(report.checked.sum())
         return report
 
     def _look_closer(
@@ -228,14 +269,22 @@ class _Checker:
         here: Array,
         draw: int,
     ) -> None:
-        """Decide on an element that does not agree, from its slopes at smaller steps."""
+        """Decide on an element that does not agree, from its slopes at other steps."""
         direction = unit(report.backward.shape, index)
         x = float(self.point.array(i)[index])
-        seen: list[Slopes] = []
-        for h in STEPS:
-            step = step_at(x, h)
-            seen.append(slopes(Stencil(self.point, i, direction, step, here), g, step))
-        verdict = judge(claimed, seen, float(np.nan_to_num(scale)), self.tol, self.kinks)
+
+        def at(step: float) -> Slopes:
+            return slopes(Stencil(self.point, i, direction, step, here), g, step)
+
+        seen = [at(step_at(x, h)) for h in STEPS]
+        seen += [at(step_within(x))] if 0 < abs(x) < 1 else []
+        if self.kinks != "fail" and is_rounding(claimed, seen, self.most_rounding):
+            wide = [at(power_step(x, h)) for h in WIDE_STEPS]
+            verdict, numeric = judge_rounded(claimed, seen, wide, self.tol * scale)
+        else:
+            verdict, numeric = judge(claimed, seen, scale, self.tol, self.kinks)
+        if draw == 0:
+            report.numeric[index] = numeric
         if draw == 1 and verdict <= report.verdicts[index]:
             return
         report.verdicts[index] = verdict
@@ -244,69 +293,8 @@ class _Checker:
 
     def _explain(self, bench: Bench) -> None:
         """Say which op is to blame, and what its gradient looks like."""
-        report = self.report
-        steps = steps_of(bench.run, bench.g)
-        step = guilty(steps) or (steps[0] if len({s.kind for s in steps}) == 1 else None)
-        if step is not None:
-            report.source, report.source_text = source_of(step.kind)
-        for name in ("repeatable", "inputs untouched", "dtypes"):
-            if report.structural.get(name):
-                report.hints.append(report.structural[name])
-                report.cause = report.cause or name
-        found = self._diagnosed(step)
-        if not report.cause and not found and report.structural["linear"]:
-            found = [("linear", f"not linear: {report.structural['linear']}")]
-        others = [(n, m) for n, m in report.structural.items() if m and m not in report.hints]
-        found += [pair for pair in others if pair[0] != "linear"]
-        report.cause = report.cause or (found[0][0] if found else "")
-        report.hints += [sentence for _, sentence in found]
-        report.steps = self._errors_by_step()
-        report.ones_would_see = self._ones_would_see()
-
-    def _diagnosed(self, step: Step | None) -> list[tuple[str, str]]:
-        """What the wrong gradient looks like: that of the op to blame, or of the whole function."""
-        if step is not None and len(self.point.wrt) > 0:
-            alone = [[random_signed(self.rng, step.dy.shape)] for _ in range(2)]
-            found = self._first_diagnosis(step.point(), alone)
-            if found:
-                return found
-        return self._first_diagnosis(self.point, self.upstream)
-
-    def _first_diagnosis(self, point: Point, upstream: list[list[Array]]) -> list[tuple[str, str]]:
-        size = sum(g.size for g in upstream[0])
-        for i in point.wrt:
-            shape = point.array(i).shape
-            try:
-                if point.array(i).size * size <= MOST_SLOPES:
-                    suspect = Suspect(point, i, upstream, self.h)
-                else:
-                    some = sample(shape, 60, self.rng)
-                    suspect = Sampled(point, i, upstream, self.h, some)
-            except Exception:  # an op that cannot be repeated alone
-                return []
-            if suspect.wrong_places.any() or not all(np.isfinite(w).all() for w in suspect.wrong):
-                return diagnose(suspect)
-        return []
-
-    def _errors_by_step(self) -> list[tuple[float, float]]:
-        """The largest error of the wrong input for steps from 1e-1 to 1e-10, on few elements."""
-        wrong = next((k for k, i in enumerate(self.report.inputs) if not i.ok), 0)
-        if not self.report.inputs:
-            return []
-        i, found = self.point.wrt[wrong], self.report.inputs[wrong]
-        here, g, x = self.point.values(), flat(self.upstream[0]), self.point.array(i)
-        worst = np.argwhere(found.verdicts == found.verdicts.max(initial=0))[:8]
-        indices = [tuple(int(k) for k in index) for index in worst]
-        scale = float(np.abs(found.backward).max(initial=0)) or 1.0
-        rows = []
-        for h in 10.0 ** -np.arange(1, 11):
-            stencils = [Stencil(self.point, i, unit(x.shape, k), h, here) for k in indices]
-            gaps = [
-                abs(found.backward[k] - g @ stencil.central)
-                for k, stencil in zip(indices, stencils, strict=True)
-            ]
-            rows.append((float(h), float(max(gaps, default=0.0)) / scale))
-        return rows
+        Explainer(self.point, self.report, self.upstream, self.rng).explain(bench)
+        self.report.ones_would_see = self._ones_would_see()
 
     def _ones_would_see(self) -> bool | None:
         """Whether all-ones upstream gradients show the mistake too."""
@@ -358,6 +346,7 @@ class _Checker:
                 for k, i in enumerate(second.wrt)
             ]
         self.report.inputs += compared
+        self.report.vacuous += [c.name for c in compared if not c.checked.any()]
         self.report.structural["order 2"] = ""
         if not all(c.ok for c in compared):
             self.report.structural["order 2"] = "the gradient of the gradient is wrong; see above"
@@ -367,16 +356,14 @@ class _Checker:
             )
 
 
-def _agree(claimed: Array, found: Array, scale: float, tol: float, noise: Array) -> Array:
+def _largest(claimed: Array, found: Array) -> float:
+    finite = [np.abs(a[np.isfinite(a)]).max(initial=0) for a in (claimed, found)]
+    return float(max(finite))
+
+
+def _agree(claimed: Array, found: Array, scale: float, tol: float, allowed: Array) -> Array:
     """Where both are the same, for a tensor whose largest element is `scale`; NaN never is."""
-    gap, allowed = np.abs(claimed - found), 4 * noise
+    gap = np.abs(claimed - found)
     large = np.abs(found) > 1e-4 * scale
-    fits = (gap <= tol * scale + SMALL + allowed) & (
-        ~large | (gap <= ENTRY * np.abs(found) + SMALL + allowed)
-    )
+    fits = (gap <= tol * scale + allowed) & (~large | (gap <= ENTRY * np.abs(found) + allowed))
     return np.asarray(fits)
-
-
-def _is_nothing(report: InputReport) -> bool:
-    numeric = report.numeric[report.checked]
-    return bool(np.all(np.abs(numeric) < 1e-8) and np.all(np.abs(report.backward) < 1e-8))

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 
+from minicnn.autograd import Op, Tensor, Watcher, watch
 from minicnn.backend import Array
 from minicnn.gradcheck.point import Point
 
@@ -21,10 +22,17 @@ class Stencil:
 
     def __init__(self, point: Point, i: int, direction: Array, h: float, here: Array) -> None:
         x = point.array(i)
-        ahead, behind = point.values({i: x + h * direction}), point.values({i: x - h * direction})
-        self.right, self.left = (ahead - here) / h, (here - behind) / h
-        self.central = (ahead - behind) / (2 * h)
+        with np.errstate(all="ignore"):  # the report tells where the domain of a function was left
+            ahead = point.values({i: x + h * direction})
+            behind = point.values({i: x - h * direction})
+            self.right, self.left = (ahead - here) / h, (here - behind) / h
+            self.central = (ahead - behind) / (2 * h)
         self.noise = 2 * EPS * np.maximum(np.abs(ahead), np.abs(behind)) / h
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the function is defined on both sides."""
+        return bool(np.isfinite(self.central).all())
 
 
 def unit(shape: tuple[int, ...], index: tuple[int, ...]) -> Array:
@@ -40,14 +48,49 @@ def step_at(x: float, h: float) -> float:
     return float(moved - x)
 
 
+def power_step(x: float, h: float) -> float:
+    """A step of size h times the power of 2 that is next to max(1, |x|)."""
+    return float(h * 2.0 ** np.floor(np.log2(max(1.0, abs(x)))))
+
+
+def step_within(x: float) -> float:
+    """A step that never reaches 0, where many functions end or bend more and more."""
+    return 1e-4 * abs(x)
+
+
+def stencil_at(point: Point, i: int, index: tuple[int, ...], h: float, here: Array) -> Stencil:
+    """The outputs around one element; with a smaller step where h leads out of the domain."""
+    array = point.array(i)
+    direction, x = unit(array.shape, index), float(array[index])
+    stencil = Stencil(point, i, direction, step_at(x, h), here)
+    if stencil.is_finite or x == 0:
+        return stencil
+    return Stencil(point, i, direction, step_within(x), here)
+
+
 def jacobian(point: Point, i: int, indices: list[tuple[int, ...]], h: float) -> Array:
     """The slopes of all outputs by some elements of input i: one row for each element."""
-    here, x = point.values(), point.array(i)
-    rows = [
-        Stencil(point, i, unit(x.shape, index), step_at(float(x[index]), h), here).central
-        for index in indices
-    ]
+    here = point.values()
+    rows = [stencil_at(point, i, index, h, here).central for index in indices]
     return np.array(rows).reshape(len(indices), here.size)
+
+
+class _Largest(Watcher):
+    def __init__(self) -> None:
+        self.seen = 0.0
+
+    def after_forward(self, op: Op, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        for array in (*(x.data for x in inputs), output.data):
+            if array.dtype.kind == "f":
+                finite = np.abs(array[np.isfinite(array)])
+                self.seen = max(self.seen, float(finite.max(initial=0)))
+
+
+def most_rounding(point: Point) -> float:
+    """What float64 may lose in all outputs together, by the largest number on the way to them."""
+    with watch(largest := _Largest()):
+        size = point.values().size
+    return 100 * EPS * size * largest.seen
 
 
 def sample(shape: tuple[int, ...], most: int, rng: np.random.Generator) -> list[tuple[int, ...]]:

@@ -30,7 +30,9 @@ class InputReport:
     """What was found about one input.
 
     `backward` is the whole gradient; `numeric` and `verdicts` have the shape of the input, and are
-    NaN and 0 where nothing was checked.
+    NaN and 0 where nothing was checked. `skipped` elements were tried, but the function is not
+    finite around them, or its rounding hides the slope. Below `limit` a gradient cannot be told
+    from 0.
     """
 
     name: str
@@ -38,6 +40,8 @@ class InputReport:
     numeric: Array
     verdicts: Array
     elements: list[Element] = field(default_factory=list)
+    skipped: int = 0
+    limit: float = 1e-8
 
     @property
     def checked(self) -> Array:
@@ -46,10 +50,31 @@ class InputReport:
 
     @property
     def errors(self) -> Array:
-        """|backward - numeric|, relative to the largest of the tensor; checked elements only."""
+        """|backward - numeric|, relative to the largest of the tensor; checked elements only.
+
+        They are 0 where both are as good as 0, as all that differs then is rounding.
+        """
         backward, numeric = self.backward[self.checked], self.numeric[self.checked]
+        if self.is_zero:
+            return np.zeros(backward.shape)
         scale = max(np.abs(backward).max(initial=0), np.abs(numeric).max(initial=0), 1e-300)
-        return np.abs(backward - numeric) / scale
+        with np.errstate(all="ignore"):  # infinite ones
+            return np.abs(backward - numeric) / scale
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether both gradients are 0 everywhere, or too small to be told from it."""
+        numeric = self.numeric[self.checked]
+        return all(bool(np.all(np.abs(a) < self.limit)) for a in (numeric, self.backward))
+
+    @property
+    def nothing(self) -> str:
+        """Why the check has proved nothing about this input, or ""."""
+        if not self.checked.any():
+            return "no element could be compared"
+        if self.is_zero:
+            return f"its gradient is 0, or below {self.limit:.0e}, everywhere"
+        return ""
 
     @property
     def ok(self) -> bool:
@@ -67,7 +92,9 @@ class InputReport:
         if wrong:
             return f"WRONG in {wrong}"
         kinks = self.count(KINK_OK)
-        return f"ok, {kinks} at kinks" if kinks else "ok"
+        remarks = [f", {kinks} at kinks"] if kinks else []
+        remarks += [f", {self.skipped} not comparable"] if self.skipped else []
+        return "".join(["ok", *remarks]) if self.checked.any() else "not checked"
 
 
 @dataclass
@@ -83,6 +110,7 @@ class GradReport:
         source: file and lines of the backward that is to blame, or of the only one.
         vacuous: names of inputs about which the check proved nothing.
         nondeterministic: whether two runs of forward differed; nothing else is compared then.
+        refused: whether nothing was compared: for that reason, or as something is not finite.
         ones_would_see: whether y.sum().backward() would have shown the mistake; None if not known.
         h, seed, seconds: the step, the seed of all random numbers, and the time it took.
     """
@@ -99,6 +127,7 @@ class GradReport:
     source_text: str = ""
     vacuous: list[str] = field(default_factory=list)
     nondeterministic: bool = False
+    refused: bool = False
     ones_would_see: bool | None = None
     steps: list[tuple[float, float]] = field(default_factory=list)  # (h, largest relative error)
     seconds: float = 0.0
@@ -116,6 +145,18 @@ class GradReport:
         """How many elements passed, passed at a kink, are wrong at a kink, and failed."""
         kinds = (PASS, KINK_OK, KINK_WRONG, FAIL)
         return {VERDICTS[k]: sum(i.count(k) for i in self.inputs) for k in kinds}
+
+    @property
+    def proved_nothing(self) -> list[str]:
+        """A sentence for each reason why the check has proved nothing about some inputs."""
+        reasons: dict[str, list[str]] = {}
+        for found in self.inputs:
+            if found.name in self.vacuous:
+                reasons.setdefault(found.nothing, []).append(found.name)
+        return [
+            f"this check proved nothing about {', '.join(names)}: {reason}"
+            for reason, names in reasons.items()
+        ]
 
     def worst(self, k: int = 1) -> list[tuple[str, Element]]:
         """The k elements that are most wrong, each with the name of its input."""
@@ -176,7 +217,8 @@ class GradientError(AssertionError):
     """
 
     def __init__(self, report: GradReport) -> None:
-        super().__init__(f"gradcheck: a gradient is wrong.\n{report}")
+        found = "nothing could be compared" if report.refused else "a gradient is wrong"
+        super().__init__(f"gradcheck: {found}.\n{report}")
         self.report = report
 
 
@@ -189,13 +231,12 @@ def _lines(report: GradReport) -> list[str]:
         lines.append(f" {ONES_WARNING}")
     lines += _table(report.inputs)
     bad = {name: message for name, message in report.structural.items() if message}
+    bad = {} if report.refused else bad  # it is what the hint says
     good = [name for name, message in report.structural.items() if not message]
     if good:
         lines.append(f" structure ok: {', '.join(good)}")
     lines += [f" WRONG, {name}: {_short(message)}" for name, message in bad.items()]
-    if report.vacuous:
-        names = ", ".join(report.vacuous)
-        lines.append(f" this check proved nothing about {names}: the gradient is 0 everywhere")
+    lines += [f" {line}" for line in report.proved_nothing]
     lines += [_worst(name, element) for name, element in report.worst(1)]
     lines += [
         f" {'looks like' if k == 0 else '   or else'}: {_short(hint)}"
@@ -211,8 +252,14 @@ def _lines(report: GradReport) -> list[str]:
             " largest error: below 1e-7 very good; to 1e-4 at kinks only; above 1e-2 wrong"
         )
         lines.append(" pictures: report.to_html('check.html')")
-    lines.append(f" {'All is well.' if report.ok else 'WRONG.'}")
+    lines.append(f" {_last_word(report)}")
     return lines
+
+
+def _last_word(report: GradReport) -> str:
+    if report.ok:
+        return "Nothing wrong was found." if report.vacuous else "All is well."
+    return "NOTHING WAS COMPARED." if report.refused else "WRONG."
 
 
 def _short(message: str) -> str:
@@ -232,7 +279,8 @@ def _table(inputs: list[InputReport]) -> list[str]:
         largest, median = (float(f(i.errors)) if count else 0.0 for f in (np.max, np.median))
         shape = str(i.backward.shape).replace(" ", "")
         of = f"{count} of {i.backward.size}"
-        rows.append((i.name, shape, of, f"{largest:.1e}", f"{median:.1e}", i.summary))
+        errors = ("both 0", "") if count and i.is_zero else (f"{largest:.1e}", f"{median:.1e}")
+        rows.append((i.name, shape, of, *errors, i.summary))
     widths = [max(len(row[k]) for row in rows) for k in range(6)]
     lines = [
         " " + "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip()

@@ -12,7 +12,8 @@ import numpy as np
 
 from minicnn.autograd import Op, Tensor, Watcher, grad, watch
 from minicnn.backend import Array, kernels
-from minicnn.gradcheck.numeric import Stencil
+from minicnn.gradcheck.kinks import STEPS, Slopes, is_rounding, slopes
+from minicnn.gradcheck.numeric import Stencil, most_rounding
 from minicnn.gradcheck.point import Point, Run, flat
 
 SAME = 1e-9  # relative; two ways to compute one gradient may round differently
@@ -34,8 +35,30 @@ class Bench:
 
 
 def _same(a: Array, b: Array) -> bool:
+    """Whether b is a wherever that is a number; of NaN and infinity no rule can be asked."""
+    finite = np.isfinite(a)
+    a, b = a[finite], b[finite]
     scale = max(np.abs(a).max(initial=0), np.abs(b).max(initial=0), 1e-30)
     return bool(np.all(np.abs(a - b) <= SAME * scale + 1e-12))
+
+
+def not_finite(point: Point, run: Run) -> str:
+    """Where an input or an output is NaN or infinite: gradients mean nothing there."""
+    given = [(point.names[i], point.array(i)) for i in point.wrt]
+    made = [(f"output {k}", y.data) for k, y in enumerate(run.outputs)]
+    for name, array in [*given, *made]:
+        for index in np.argwhere(~np.isfinite(array))[:1]:
+            place = str(index.tolist()) if array.ndim else ""
+            causes = [
+                f", where {x}{place} is {a[tuple(index)]:.6g}"
+                for x, a in given
+                if a is not array and a.shape == array.shape
+            ]
+            return (
+                f"{name}{place} is {array[tuple(index)]}{''.join(causes)}: nothing can be "
+                f"compared. Give inputs where all is finite."
+            )
+    return ""
 
 
 def _equal_bits(a: Array, b: Array) -> bool:
@@ -203,6 +226,8 @@ def conservation(bench: Bench) -> str:
     for i, dx in zip(point.wrt, bench.dxs, strict=True):
         ones = np.ones(dx.shape)
         seen = Stencil(point, i, ones, bench.h / 10, here)
+        if not (seen.is_finite and np.isfinite(dx).all()):
+            continue  # the function ends here
         left, right = g * seen.left, g * seen.right
         wanted, claimed = float((left + right).sum() / 2), float(dx.sum())
         noise = 20 * float(np.sqrt(np.square(g * seen.noise).sum()))
@@ -210,9 +235,16 @@ def conservation(bench: Bench) -> str:
         low, high = np.minimum(left, right).sum(), np.maximum(left, right).sum()
         room = 1e-6 * size + noise + 1e-8
         if not low - room <= claimed <= high + room:
+            steps = [_slopes(bench, i, ones, h) for h in STEPS]
+            if is_rounding(claimed, steps, most_rounding(point)):
+                continue
             name = point.names[i]
             return f"the sum of d{name} should be {wanted:.4g}, is {claimed:.4g}"
     return ""
+
+
+def _slopes(bench: Bench, i: int, direction: Array, h: float) -> Slopes:
+    return slopes(Stencil(bench.point, i, direction, h, bench.run.values()), flat(bench.g), h)
 
 
 TESTS: dict[str, Callable[[Bench], str]] = {
