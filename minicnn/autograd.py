@@ -583,6 +583,11 @@ def _gradients(op: Op, dys: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor
         watcher.before_backward(op, dys[0])
     with kernels.precision.rounding_to(op._operands):  # as when it went forward
         dxs = op.backward(*dys)
+    if isinstance(dxs, list):
+        raise TypeError(
+            f"{type(op).__name__}.backward: returned a list, but several gradients must be a "
+            f"tuple: return dx, dw."
+        )
     dxs = dxs if isinstance(dxs, tuple) else (dxs,)
     for watcher in _watchers:
         watcher.after_backward(op, dys[0], dxs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from minicnn.autograd import Op, Tensor, Watcher, watch
 from minicnn.backend import Array
+from minicnn.gradcheck.directional import check_gradient
 from minicnn.gradcheck.point import Point, Run, random_signed
 
 ENGINES_OWN = ("inputs", "_held", "_output")  # attributes that belong to one call of an op
@@ -50,6 +52,24 @@ class Step:
         inputs = [a if a.dtype.kind == "f" else Tensor(a) for a in self.arrays]
         return Point(lambda *xs: self.fresh()(*xs), inputs, wrt, names)
 
+    def differentiate_twice(self) -> None:
+        """Compare the gradient of its gradient with differences, along random directions.
+
+        Raises:
+            AssertionError: they differ.
+        """
+        point = self.point()
+
+        def function(*xs: Tensor) -> Tensor:
+            moving = dict(zip(point.wrt, xs, strict=True))
+            given = [
+                x if isinstance(x, Tensor) else moving.get(k, Tensor(x))
+                for k, x in enumerate(point.inputs)
+            ]
+            return self.fresh()(*given)
+
+        check_gradient(function, *map(point.array, point.wrt), tolerance=1e-5)
+
     def is_wrong(self) -> bool:
         """Whether dx does not foretell how the output changes when the inputs move a little."""
         rng = np.random.default_rng(0)
@@ -71,6 +91,19 @@ class Step:
         slope = self.dy * (moved(h) - moved(-h)) / (2 * h)
         size = float(np.abs(slope).max(initial=0)) + abs(claimed) + 1e-6
         return abs(float(slope.sum()) - claimed) / size
+
+
+class Last(Watcher):
+    """Remembers which op was the last to begin its forward, and which its backward."""
+
+    forward: Op | None = None
+    backward: Op | None = None
+
+    def before_forward(self, op: Op, inputs: tuple[Tensor, ...]) -> None:
+        self.forward = op
+
+    def before_backward(self, op: Op, dy: Tensor) -> None:
+        self.backward = op
 
 
 class _Steps(Watcher):
@@ -99,14 +132,37 @@ def guilty(steps: Sequence[Step]) -> Step | None:
     return None
 
 
-def source_of(kind: type[Op]) -> tuple[str, str]:
-    """Place and text of the backward of a class of ops: ("file:first-last", source)."""
-    function = inspect.unwrap(kind.backward)
+def guilty_twice(steps: Sequence[Step]) -> Step | None:
+    """The first op of the graph whose gradient may be right, but has a wrong gradient itself."""
+    for step in steps:
+        try:
+            step.differentiate_twice()
+        except AssertionError:
+            return step
+        except Exception:  # see above
+            continue
+    return None
+
+
+def source_of(
+    kind: type[Op], method: str = "backward", error: Exception | None = None
+) -> tuple[str, str]:
+    """Place and text of a method of a class of ops: ("file:first-last (...)", source).
+
+    Args:
+        kind: the class.
+        method: "backward" or "forward".
+        error: raised within it; the place then tells the line.
+    """
+    function = inspect.unwrap(getattr(kind, method))
     try:
         lines, first = inspect.getsourcelines(function)
         path = inspect.getsourcefile(function) or ""
     except (OSError, TypeError):  # typed into an interpreter
-        return f"{kind.__qualname__}.backward", ""
+        return f"{kind.__qualname__}.{method}", ""
     inside = os.path.relpath(path)
     shown = path if inside.startswith("..") else inside
-    return f"{shown}:{first}-{first + len(lines) - 1} ({kind.__name__}.backward)", "".join(lines)
+    place = f"{shown}:{first}-{first + len(lines) - 1} ({kind.__name__}.{method})"
+    frames = traceback.walk_tb(error.__traceback__ if error else None)
+    raised = [line for frame, line in frames if frame.f_code is function.__code__]
+    return place + (f", raised in line {raised[-1]}" if raised else ""), "".join(lines)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.autograd import Tensor, grad
+from minicnn.autograd import Op, Tensor, grad, watch
 from minicnn.backend import Array, kernels
 from minicnn.gradcheck.arguments import (
     check_inputs,
@@ -20,6 +20,7 @@ from minicnn.gradcheck.arguments import (
     title_of,
     upstream_gradients,
 )
+from minicnn.gradcheck.blame import Last, Step, guilty, guilty_twice, source_of, steps_of
 from minicnn.gradcheck.explaining import Explainer
 from minicnn.gradcheck.kinks import (
     KINK_WRONG,
@@ -43,7 +44,7 @@ from minicnn.gradcheck.numeric import (
     step_within,
     unit,
 )
-from minicnn.gradcheck.point import Function, Point, flat
+from minicnn.gradcheck.point import Function, Point, Run, flat
 from minicnn.gradcheck.report import Element, GradientError, GradReport, InputReport
 from minicnn.gradcheck.structure import Bench, failures, not_finite
 
@@ -179,7 +180,10 @@ class _Checker:
 
     def check_all(self, cotangent: Any) -> None:
         """Check everything of first order, and find out what is wrong."""
-        run, again = self.point.run(), self.point.run()
+        runs = self._two_runs()
+        if runs is None:
+            return
+        run, again = runs
         if not np.array_equal(run.values(), again.values(), equal_nan=True):
             self._refuse(
                 "deterministic",
@@ -192,11 +196,10 @@ class _Checker:
         shapes = [y.shape for y in run.outputs]
         self.upstream = upstream_gradients(shapes, cotangent, self.rng)
         try:
-            claims = [run.gradients(g) for g in self.upstream]
+            with watch(last := Last()):
+                claims = [run.gradients(g) for g in self.upstream]
         except Exception as error:
-            self.report.structural["backward"] = f"{type(error).__name__}: {error}"
-            self.report.hints.append(f"backward raised {type(error).__name__}")
-            self.report.cause = "raised"
+            self._raised("backward", error, last.backward)
             return
         with self._few_threads():
             for place, i in enumerate(self.point.wrt):
@@ -207,6 +210,30 @@ class _Checker:
         if not self.report.ok:
             with self._few_threads():
                 self._explain(bench)
+
+    def _two_runs(self) -> tuple[Run, Run] | None:
+        try:
+            with watch(last := Last()):
+                return self.point.run(), self.point.run()
+        except ValueError as error:
+            if "read-only" not in str(error) or last.forward is None:
+                raise
+            problem = f"forward writes into an array that belongs to others: {error}"
+            self.report.structural["inputs untouched"] = problem
+            self.report.hints.append(problem)
+            self.report.cause = "inputs untouched"
+            self._show_source(*source_of(type(last.forward), "forward", error))
+            return None
+
+    def _raised(self, name: str, error: Exception, op: Op | None) -> None:
+        self.report.structural[name] = f"{type(error).__name__}: {error}"
+        self.report.hints.append(f"{name} raised {type(error).__name__}")
+        self.report.cause = "raised"
+        if op is not None:
+            self._show_source(*source_of(type(op), error=error))
+
+    def _show_source(self, place: str, text: str) -> None:
+        self.report.source, self.report.source_text = place, text
 
     def _few_threads(self) -> AbstractContextManager[None]:
         """One thread for the many small calls; not for structural tests, which may meet a race."""
@@ -332,13 +359,14 @@ class _Checker:
         second = Point(slope, [*point.inputs, *gs], wrt, names, point.patterns)
         checker = _Checker(second, self.report, self.h, self.tol, self.max_checks, self.kinks, 1)
         try:
-            run = second.run()
-            checker.upstream = upstream_gradients(
-                [y.shape for y in run.outputs], "random", self.rng
-            )
-            claims = [run.gradients(g) for g in checker.upstream]
+            with watch(last := Last()):
+                run = second.run()
+                checker.upstream = upstream_gradients(
+                    [y.shape for y in run.outputs], "random", self.rng
+                )
+                claims = [run.gradients(g) for g in checker.upstream]
         except Exception as error:
-            self.report.structural["order 2"] = f"{type(error).__name__}: {error}"
+            self._raised("order 2", error, last.backward)
             return
         with self._few_threads():
             compared = [
@@ -351,9 +379,18 @@ class _Checker:
         if not all(c.ok for c in compared):
             self.report.structural["order 2"] = "the gradient of the gradient is wrong; see above"
             self.report.cause = "order 2"
-            self.report.hints.append(
-                "right once, wrong the second time: is something in backward taken for a constant?"
-            )
+            self._blame_twice(guilty(steps_of(run, checker.upstream[0])))
+
+    def _blame_twice(self, step: Step | None) -> None:
+        """Say which op has a wrong second gradient: one that a backward has called, or its own."""
+        if step is not None:
+            hint = f"{step.kind.__name__}, which a backward is made of, has a wrong gradient itself"
+        else:
+            step = guilty_twice(steps_of(self.point.run(), self.upstream[0]))
+            hint = "is something in backward taken for a constant?"
+        self.report.hints.append(f"right once, wrong the second time: {hint}")
+        if step is not None:
+            self._show_source(*source_of(step.kind))
 
 
 def _largest(claimed: Array, found: Array) -> float:
