@@ -166,3 +166,51 @@ def test_the_op_with_the_wrong_second_gradient_is_named(f, name, hint):
     report = gradcheck(f, normal(3), order=2, raise_on_fail=False)
     assert f"({name}.backward)" in report.source
     assert report.hints[0].endswith(hint)
+
+
+class Product(Op):
+    """Its two gradients are swapped."""
+
+    def forward(self, x, y):
+        return x * y
+
+    def backward(self, dy):
+        return dy * self.inputs[0], dy * self.inputs[1]
+
+
+def test_a_diagnosis_speaks_of_inputs_by_the_names_that_the_function_gives_them():
+    report = gradcheck(lambda a, b: Product()(a, b), normal(3), normal(3) + 2, raise_on_fail=False)
+    assert report.hints[0] == "gradient for a: it is the gradient for b (the two are swapped)"
+    report = gradcheck(
+        lambda a, b: ops.sum(Product()(ops.exp(a), b)), normal(3), normal(3), raise_on_fail=False
+    )
+    assert report.hints[0].startswith("gradient for input 0: it is the gradient for b")
+
+
+class Restless(Op):
+    """Wrong in many ways: it counts its calls, and squares its gradient."""
+
+    calls = 0
+
+    def forward(self, *xs):
+        return sum(x * x for x in xs)
+
+    def backward(self, dy):
+        Restless.calls += 1
+        return tuple(dy * dy * Restless.calls * x for x in self.inputs)
+
+
+@pytest.mark.parametrize("cotangent", ["random", "ones"])
+@pytest.mark.parametrize("count", [1, 4, 9, 10, 14, 30])
+def test_a_report_has_25_lines_at_most_and_names_all_that_is_wrong(count, cotangent):
+    inputs = [normal(2) for _ in range(count)]
+    for f in (Restless(), lambda *xs: sum((ops.tanh(x) for x in xs[1:]), ops.tanh(xs[0]))):
+        report = gradcheck(f, *inputs, cotangent=cotangent, raise_on_fail=False)
+        lines = str(report).splitlines()
+        assert len(lines) <= 25
+        told = str(report)
+        assert all(name in told for name in report.structural)
+        shown = sum(line.split()[0] in {i.name for i in report.inputs} for line in lines)
+        shown += sum("input " in line and " of 2 " in line for line in lines)
+        left_out = re.search(r"\.\.\. and (\d+) more", told)
+        assert shown + int(left_out[1] if left_out else 0) == count

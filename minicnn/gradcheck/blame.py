@@ -32,12 +32,16 @@ class Step:
         op: it has gone forward and backward.
         dy: the gradient for its output.
         dxs: what its backward made of that.
+        known: what tensors are called that may be among its inputs.
     """
 
-    def __init__(self, op: Op, dy: Array, dxs: Sequence[Any]) -> None:
+    def __init__(
+        self, op: Op, dy: Array, dxs: Sequence[Any], known: Mapping[Tensor, str] | None = None
+    ) -> None:
         self.kind = type(op)
         self.settings = {k: v for k, v in vars(op).items() if k not in ENGINES_OWN}
         self.arrays = [x.data for x in op.inputs]
+        self.names = [(known or {}).get(x, f"input {k}") for k, x in enumerate(op.inputs)]
         self.wrt = [k for k, x in enumerate(op.inputs) if x.requires_grad]
         self.dy, self.dxs = dy, [dx.data if isinstance(dx, Tensor) else None for dx in dxs]
 
@@ -48,9 +52,8 @@ class Step:
     def point(self) -> Point:
         """The op as a function at the inputs that it had."""
         wrt = [k for k in self.wrt if self.arrays[k].dtype == np.float64]
-        names = [f"input {k}" for k in range(len(self.arrays))]
         inputs = [a if a.dtype.kind == "f" else Tensor(a) for a in self.arrays]
-        return Point(lambda *xs: self.fresh()(*xs), inputs, wrt, names)
+        return Point(lambda *xs: self.fresh()(*xs), inputs, wrt, self.names)
 
     def differentiate_twice(self) -> None:
         """Compare the gradient of its gradient with differences, along random directions.
@@ -107,16 +110,24 @@ class Last(Watcher):
 
 
 class _Steps(Watcher):
-    def __init__(self) -> None:
+    def __init__(self, known: Mapping[Tensor, str]) -> None:
+        self.known = known
         self.steps: list[Step] = []
 
     def after_backward(self, op: Op, dy: Tensor, dxs: tuple[Any, ...]) -> None:
-        self.steps.append(Step(op, dy.data.copy(), dxs))
+        self.steps.append(Step(op, dy.data.copy(), dxs, self.known))
 
 
-def steps_of(run: Run, upstream: Sequence[Array]) -> list[Step]:
-    """All ops that go backward for `upstream`, the last one of the graph first."""
-    with watch(watcher := _Steps()):
+def steps_of(run: Run, upstream: Sequence[Array], names: Sequence[str] = ()) -> list[Step]:
+    """All ops that go backward for `upstream`, the last one of the graph first.
+
+    Args:
+        run: made the graph.
+        upstream: an array for each output.
+        names: of the tensors that went in.
+    """
+    known = dict(zip(run.leaves, names, strict=False))
+    with watch(watcher := _Steps(known)):
         run.gradients(upstream)
     return watcher.steps
 

@@ -38,7 +38,7 @@ class Explainer:
     def explain(self, bench: Bench) -> None:
         """Say which op is to blame, and what its gradient looks like."""
         report = self.report
-        steps = steps_of(bench.run, bench.g)
+        steps = steps_of(bench.run, bench.g, [self.point.names[i] for i in self.point.wrt])
         step = guilty(steps) or (steps[0] if len({s.kind for s in steps}) == 1 else None)
         if step is not None:
             report.source, report.source_text = source_of(step.kind)
@@ -79,7 +79,8 @@ class Explainer:
             except Exception:  # an op that cannot be repeated alone
                 return []
             if suspect.wrong_places.any() or not all(np.isfinite(w).all() for w in suspect.wrong):
-                return diagnose(suspect)
+                whose = f"gradient for {point.names[i]}: " if len(point.wrt) > 1 else ""
+                return [(cause, whose + sentence) for cause, sentence in diagnose(suspect)]
         return []
 
     def _errors_by_step(self) -> list[tuple[float, float]]:

@@ -222,21 +222,36 @@ class GradientError(AssertionError):
         self.report = report
 
 
+MOST_LINES = 25
+MOST_TESTS = 4  # that have failed and are told
+
+
 def _lines(report: GradReport) -> list[str]:
-    lines = [
+    first = [
         f"Gradient check  {report.title}    float64, h={report.h:.0e}, {report.cotangent} upstream "
         f"gradient, seed {report.seed}"
     ]
     if report.cotangent == "ones":
-        lines.append(f" {ONES_WARNING}")
-    lines += _table(report.inputs)
-    bad = {name: message for name, message in report.structural.items() if message}
-    bad = {} if report.refused else bad  # it is what the hint says
+        first.append(f" {ONES_WARNING}")
+    last = [*_tests(report), *_findings(report), f" {_last_word(report)}"]
+    room = MOST_LINES - len(first) - len(last)
+    return [*first, *_table(report.inputs, room), *last]
+
+
+def _tests(report: GradReport) -> list[str]:
+    """What the tests of structure.py have found."""
     good = [name for name, message in report.structural.items() if not message]
-    if good:
-        lines.append(f" structure ok: {', '.join(good)}")
-    lines += [f" WRONG, {name}: {_short(message)}" for name, message in bad.items()]
-    lines += [f" {line}" for line in report.proved_nothing]
+    bad = [(name, message) for name, message in report.structural.items() if message]
+    lines = [f" structure ok: {', '.join(good)}"] if good else []
+    if report.refused:  # it is what the hint says
+        return lines
+    lines += [f" WRONG, {name}: {_short(message)}" for name, message in bad[:MOST_TESTS]]
+    others = [name for name, _ in bad[MOST_TESTS:]]
+    return [*lines, f" WRONG, too: {', '.join(others)}"] if others else lines
+
+
+def _findings(report: GradReport) -> list[str]:
+    lines = [f" {line}" for line in report.proved_nothing[:2]]
     lines += [_worst(name, element) for name, element in report.worst(1)]
     lines += [
         f" {'looks like' if k == 0 else '   or else'}: {_short(hint)}"
@@ -246,13 +261,12 @@ def _lines(report: GradReport) -> list[str]:
         answer = "yes" if report.ones_would_see else "NO: all-ones upstream gradients hide it"
         lines.append(f" would y.sum().backward() have shown it? {answer}")
     if report.source and not report.ok:
-        lines.append(f" backward code: {report.source}")
+        lines.append(f" code: {report.source}")
     if not report.ok and report.inputs:
         lines.append(
             " largest error: below 1e-7 very good; to 1e-4 at kinks only; above 1e-2 wrong"
         )
         lines.append(" pictures: report.to_html('check.html')")
-    lines.append(f" {_last_word(report)}")
     return lines
 
 
@@ -267,12 +281,11 @@ def _short(message: str) -> str:
     return first if len(first) <= 300 else first[:297] + "..."
 
 
-MOST_ROWS = 9
-
-
-def _table(inputs: list[InputReport]) -> list[str]:
-    """One line per input; of many, those that are wrong come first."""
-    shown = sorted(inputs, key=lambda i: i.ok)[:MOST_ROWS] if len(inputs) > MOST_ROWS else inputs
+def _table(inputs: list[InputReport], most: int) -> list[str]:
+    """One line per input, or as many as there is room for; then those that are wrong come first."""
+    rows_left = most - 1 if len(inputs) < most else most - 2  # the titles; that some are left out
+    shown = sorted(inputs, key=lambda i: i.ok) if len(inputs) > rows_left else inputs
+    shown = shown[:rows_left]
     rows = [("input", "shape", "checked", "max error", "median", "verdict")]
     for i in shown:
         count = int(i.checked.sum())
