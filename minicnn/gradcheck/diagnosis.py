@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from minicnn.backend import Array
-from minicnn.gradcheck.numeric import jacobian
-from minicnn.gradcheck.suspect import Sampled, Suspect, close
+from minicnn.gradcheck.other_inputs import other_input, rearranged_input
+from minicnn.gradcheck.suspect import Suspect, close
 from minicnn.gradcheck.upstream import alone, changes_of_upstream, on
 
 
@@ -57,21 +57,61 @@ def factor(s: Suspect) -> str:
 
 
 def _named_factor(c: float, s: Suspect) -> str:
-    sizes = {f"the size {n} of axis {k}": n for k, n in enumerate(s.x.shape)}
+    for inverse, end in (
+        (False, "a mean or a sum too few?"),
+        (True, "a mean where there should be a sum?"),
+    ):
+        n = 1 / c if inverse else c
+        names = [
+            name for name, size in _sizes(s).items() if size > 1 and abs(n - size) < 1e-4 * size
+        ]
+        if names:
+            return f" = {'1 / ' if inverse else ''}{', or '.join(names[:2])}: {end}"
+    return {2.0: ": counted twice?", 0.5: ": halved?"}.get(round(c, 4), "")
+
+
+def _sizes(s: Suspect) -> dict[str, int]:
+    """Numbers by which one may have forgotten to multiply or divide; the most likely first."""
+    sizes = {}
+    for k, y in enumerate(s.outputs):
+        if 0 < y.size < s.x.size and s.x.size % y.size == 0 and y.ndim == s.x.ndim > 2:
+            n = s.x.size // y.size
+            sizes[f"the {n} elements of the input for one of output {k}"] = n
+    sizes |= {f"the size {n} of axis {k}": n for k, n in enumerate(s.x.shape)}
     for k, y in enumerate(s.outputs):
         sizes |= {f"the size {n} of axis {a} of output {k}": n for a, n in enumerate(y.shape)}
         sizes[f"the {y.size} elements of output {k}"] = y.size
     sizes[f"the {s.x.size} elements of the input"] = s.x.size
     if s.x.ndim == 4:
         sizes["H * W"] = s.x.shape[1] * s.x.shape[2]
-    if s.x.ndim > 1:
+    if s.x.ndim > 1 and s.x.size:
         sizes["the number of rows (all axes but the last)"] = s.x.size // s.x.shape[-1]
-    for name, n in sizes.items():
-        if n > 1 and abs(c - n) < 1e-4 * n:
-            return f" = {name}: a mean or a sum too few?"
-        if n > 1 and abs(c * n - 1) < 1e-4:
-            return f" = 1 / {name}: a mean where there should be a sum?"
-    return {2.0: ": counted twice?", 0.5: ": halved?"}.get(round(c, 4), "")
+    return sizes
+
+
+def forward_precision(s: Suspect) -> str:
+    """The outputs have too few digits for differences."""
+    if not s.outputs or any(np.all(y * 1024 == np.round(y * 1024)) for y in s.outputs):
+        return ""
+    if all(np.array_equal(y, y.astype(np.float32)) for y in s.outputs):
+        return "forward keeps 7 digits only: does it compute in float32? Differences need float64"
+    return ""
+
+
+def at_kinks(s: Suspect) -> str:
+    """All is right but for kinks, where the slopes left and right differ."""
+    if s.wrong_places.any() or not s.kinks.any() or not s.is_finite:
+        return ""
+    if s.outside.any():
+        where = "with x = 0" if not s.x[s.outside].any() else "at kinks"
+        return (
+            f"only elements {where} differ: a gradient there lies between the slopes of both sides"
+        )
+    if s.sum_is_wrong:
+        return (
+            "who of equals gets the gradient? One of them may, or they share it, but the sum is off"
+        )
+    return ""
 
 
 def precision(s: Suspect) -> str:
@@ -81,20 +121,6 @@ def precision(s: Suspect) -> str:
         return ""
     worst = float(np.max(np.abs(wrong - right) / (np.abs(right) + 1e-9)))
     return f"right to {worst:.0e} only: is it computed in a lower precision?"
-
-
-def other_input(s: Suspect) -> str:
-    """Two gradients were returned in the wrong order, or one of them twice."""
-    for place, other in enumerate(s.point.wrt):
-        if isinstance(s, Sampled) or other == s.i or s.point.array(other).shape != s.x.shape:
-            continue
-        claims = [c[place] for c in s.wrong_of_all]
-        slopes = jacobian(s.point, other, list(np.ndindex(s.x.shape)), 1e-5)
-        rights = [(slopes @ g).reshape(s.x.shape) for g in s.upstream]
-        if all(map(close, s.wrong, rights)):
-            swapped = " (the two are swapped)" if all(map(close, claims, s.right)) else ""
-            return f"it is the gradient for {s.point.names[other]}{swapped}"
-    return ""
 
 
 def upstream_ignored(s: Suspect) -> str:
@@ -199,6 +225,28 @@ def term_missing(s: Suspect) -> str:
                         f"a term with the sum of their product, as in a variance, is missing?"
                     )
     return ""
+
+
+def wrong_axis(s: Suspect) -> str:
+    """The difference is a number for each row plus one for each column, or output times that."""
+    gaps = [w - r for w, r in zip(s.wrong, s.right, strict=True)]
+    bases = {"": np.ones(s.x.shape)}
+    bases |= {f", times output {k}": y for k, y in enumerate(s.outputs) if y.shape == s.x.shape}
+    axes = [a for a, n in enumerate(s.x.shape) if n > 2]
+    for name, base in bases.items():
+        for pair in itertools.combinations(axes, 2):
+            if all(close(gap, base * _crossed(gap / base, *pair)) for gap in gaps):
+                return (
+                    f"it is off by a sum along axis {pair[0]} and one along axis {pair[1]}{name}: "
+                    f"is one taken along the wrong axis?"
+                )
+    return ""
+
+
+def _crossed(a: Array, one: int, other: int) -> Array:
+    """What remains of an array if there is one number for each place along two axes."""
+    means = [a.mean(axes, keepdims=True) for axes in (one, other, (one, other))]
+    return means[0] + means[1] - means[2]
 
 
 def _is_line_of(gap: Array, base: Array, axes: tuple[int, ...]) -> bool:
@@ -318,16 +366,27 @@ def added(s: Suspect) -> str:
     return "the same is added whatever the upstream gradient is" if close(*gaps) else ""
 
 
-DECISIVE = ("not a number", "zeros", "sign", "factor", "precision")  # nothing else need be tried
+DECISIVE = (
+    "not a number",
+    "at kinks",
+    "zeros",
+    "sign",
+    "factor",
+    "forward precision",
+    "precision",
+)  # nothing else need be tried
 GUESSES: dict[str, Callable[[Suspect], str]] = {
     "not a number": not_a_number,
+    "at kinks": at_kinks,
     "zeros": zeros,
     "sign": sign,
     "factor": factor,
+    "forward precision": forward_precision,
     "precision": precision,
     "upstream twice": upstream_twice,
     "upstream ignored": upstream_ignored,
     "other input": other_input,
+    "rearranged input": rearranged_input,
     "multiplied": multiplied,
     "axes swapped": axes_swapped,
     "moved": moved,
@@ -336,6 +395,7 @@ GUESSES: dict[str, Callable[[Suspect], str]] = {
     "upstream misplaced": upstream_misplaced,
     "border": only_border,
     "term missing": term_missing,
+    "wrong axis": wrong_axis,
     "mask": only_where,
     "added": added,
     "misplaced": misplaced,

@@ -48,12 +48,23 @@ class Explainer:
                 report.cause = report.cause or name
         found = self._diagnosed(step)
         if not report.cause and not found and report.structural["linear"]:
-            found = [("linear", f"not linear: {report.structural['linear']}")]
+            found = [self._not_linear(bench)]
         others = [(n, m) for n, m in report.structural.items() if m and m not in report.hints]
         found += [pair for pair in others if pair[0] != "linear"]
         report.cause = report.cause or (found[0][0] if found else "")
         report.hints += [sentence for _, sentence in found]
         report.steps = self._errors_by_step()
+
+    def _not_linear(self, bench: Bench) -> tuple[str, str]:
+        """Only rounded, if dx doubles with g but for the last digits; else not linear."""
+        doubled = bench.run.gradients([2 * g for g in bench.g])
+        gap = max(
+            float(np.abs(a - 2 * b).max(initial=0)) for a, b in zip(doubled, bench.dxs, strict=True)
+        )
+        largest = max(float(np.abs(dx).max(initial=0)) for dx in bench.dxs)
+        if all(i.ok for i in self.report.inputs) and gap <= 1e-5 * largest:
+            return "precision", "right to about 7 digits only: is it rounded to a lower precision?"
+        return "linear", f"not linear: {self.report.structural['linear']}"
 
     def _diagnosed(self, step: Step | None) -> list[tuple[str, str]]:
         """What the wrong gradient looks like: that of the op to blame, or of the whole function."""
@@ -78,7 +89,7 @@ class Explainer:
                     suspect = Sampled(point, i, upstream, self.report.h, some)
             except Exception:  # an op that cannot be repeated alone
                 return []
-            if suspect.wrong_places.any() or not all(np.isfinite(w).all() for w in suspect.wrong):
+            if suspect.is_wrong:
                 whose = f"gradient for {point.names[i]}: " if len(point.wrt) > 1 else ""
                 return [(cause, whose + sentence) for cause, sentence in diagnose(suspect)]
         return []
