@@ -1,8 +1,8 @@
 """Gradients compared with finite differences: is a backward right, and if not, what is wrong?
 
 `minicnn.gradcheck` is the function; `from minicnn.gradcheck import ...` finds all that is here, and
-so does `from minicnn.gradcheck.check import ...`. As the function has the name of the package, `import
-minicnn.gradcheck.check as check` does not.
+`from minicnn.gradcheck.kinks import ...` all that is in a module. As the function has the name of
+the package, `import minicnn.gradcheck.kinks as kinks` fails.
 """
 
 from minicnn.gradcheck.check import gradcheck

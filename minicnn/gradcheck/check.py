@@ -29,10 +29,13 @@ from minicnn.gradcheck.kinks import (
     STEPS,
     WIDE_STEPS,
     Slopes,
+    agree,
     is_rounding,
     judge,
     judge_rounded,
+    largest,
     slopes,
+    smallest_difference,
 )
 from minicnn.gradcheck.numeric import (
     Stencil,
@@ -48,9 +51,6 @@ from minicnn.gradcheck.point import Function, Point, Run, flat
 from minicnn.gradcheck.report import Element, GradientError, GradReport, InputReport
 from minicnn.gradcheck.structure import Bench, failures, not_finite
 
-SMALL = 1e-9  # a difference that passes, for outputs of 1 or more; for smaller ones it shrinks
-SMALLEST = 1e-14  # down to this, as backward rounds, too
-ENTRY = 1e-5  # the relative error of a single element that passes
 FEW_NUMBERS = 1 << 16  # in all inputs: kernels have so little to do that one thread is faster
 MOST_ELEMENTS = 12  # that keep their slopes in the report, for each input
 
@@ -87,6 +87,10 @@ def gradcheck(
     of several ops meet, as at the 0 of relu(x) - relu(-x), the chain rule may leave that range. So
     give networks inputs without zeros and equals.)
 
+    Nothing can be compared where f is NaN or infinite: if it is so at x itself, the check fails and
+    says that; an element is left out if the step leads there. It is left out, too, if f loses more
+    digits than the gradient needs, as behind a large offset.
+
     Then come tests that need no differences (see structure.py): dx must be linear in g, have the
     dtype of x, leave inputs and saved arrays alone, be the same in each run and for every layout of
     memory, and add up what comes back when a tensor is used several times.
@@ -114,7 +118,8 @@ def gradcheck(
         A GradReport, which is true if all is well. Print it, or look at it in a notebook.
 
     Raises:
-        GradientError: an AssertionError: a gradient is wrong; its text is the report.
+        GradientError: an AssertionError: a gradient is wrong, or nothing can be compared, as f is
+            not finite or not deterministic; its text is the report.
         ValueError: an argument is none of those above, or no input is floating point.
         TypeError: f returns no tensor.
 
@@ -253,7 +258,7 @@ class _Checker:
         x, here = self.point.array(i), self.point.values()
         indices = sample(x.shape, self.max_checks, self.rng)
         gs = [flat(g) for g in self.upstream]
-        small = SMALL * min(1.0, max(SMALLEST / SMALL, float(np.abs(here).max(initial=0))))
+        small = smallest_difference(here)
         found = np.zeros((2, len(indices)))
         allowed = np.zeros((2, len(indices)))
         for k, index in enumerate(indices):
@@ -274,8 +279,8 @@ class _Checker:
         for draw, (g, claim) in enumerate(zip(gs, claims, strict=True)):
             claimed = np.array([claim[index] for index in indices])
             there = np.isfinite(found[draw]) | np.isnan(claimed)
-            scale = _largest(claimed[there], found[draw][there])
-            failed = ~_agree(claimed, found[draw], scale, self.tol, allowed[draw])
+            scale = largest(claimed[there], found[draw][there])
+            failed = ~agree(claimed, found[draw], scale, self.tol, allowed[draw])
             for k, index in enumerate(indices):
                 if not there[k]:  # the function ends here: there is no difference to compare with
                     report.verdicts[index] = NOT_CHECKED
@@ -391,16 +396,3 @@ class _Checker:
         self.report.hints.append(f"right once, wrong the second time: {hint}")
         if step is not None:
             self._show_source(*source_of(step.kind))
-
-
-def _largest(claimed: Array, found: Array) -> float:
-    finite = [np.abs(a[np.isfinite(a)]).max(initial=0) for a in (claimed, found)]
-    return float(max(finite))
-
-
-def _agree(claimed: Array, found: Array, scale: float, tol: float, allowed: Array) -> Array:
-    """Where both are the same, for a tensor whose largest element is `scale`; NaN never is."""
-    gap = np.abs(claimed - found)
-    large = np.abs(found) > 1e-4 * scale
-    fits = (gap <= tol * scale + allowed) & (~large | (gap <= ENTRY * np.abs(found) + allowed))
-    return np.asarray(fits)

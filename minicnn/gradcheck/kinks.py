@@ -1,4 +1,4 @@
-"""A wrong gradient, or a kink? At a kink the slopes on the two sides differ."""
+"""Right, wrong, or at a kink? At a kink the slopes on the two sides differ."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from minicnn.gradcheck.numeric import Stencil
 
 STEPS = (1e-5, 1e-6, 1e-7, 1e-8)
 WIDE_STEPS = (2.0**-13, 2.0**-10)  # powers of 2: added to a large number, both sides round alike
+SMALL = 1e-9  # a difference that passes, for outputs of 1 or more; for smaller ones it shrinks
+SMALLEST = 1e-14  # down to this, as backward rounds, too
+ENTRY = 1e-5  # the relative error of a single element that passes
 NOT_CHECKED, PASS, KINK_OK, KINK_WRONG, FAIL = range(5)
 VERDICTS = ("not checked", "pass", "kink_ok", "kink_wrong", "fail")
 
@@ -57,6 +60,25 @@ def slopes(stencil: Stencil, g: Array, h: float) -> Slopes:
         float(np.maximum(left, right).sum()),
         float(np.sqrt(np.square(g * stencil.noise).sum())),
     )
+
+
+def smallest_difference(outputs: Array) -> float:
+    """What is not told from 0: it shrinks with the outputs, as their rounding does."""
+    return SMALL * min(1.0, max(SMALLEST / SMALL, float(np.abs(outputs).max(initial=0))))
+
+
+def largest(claimed: Array, found: Array) -> float:
+    """The scale of a tensor, by what backward says and by what differences say."""
+    finite = [np.abs(a[np.isfinite(a)]).max(initial=0) for a in (claimed, found)]
+    return float(max(finite))
+
+
+def agree(claimed: Array, found: Array, scale: float, tol: float, allowed: Array) -> Array:
+    """Where both are the same, for a tensor whose largest element is `scale`; NaN never is."""
+    gap = np.abs(claimed - found)
+    large = np.abs(found) > 1e-4 * scale
+    fits = (gap <= tol * scale + allowed) & (~large | (gap <= ENTRY * np.abs(found) + allowed))
+    return np.asarray(fits)
 
 
 def has_kink(seen: list[Slopes], scale: float, tol: float) -> bool:
