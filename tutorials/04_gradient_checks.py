@@ -591,7 +591,7 @@ except AssertionError as error:
 
 # %% tags=["check"]
 assert "gradcheck: a gradient is wrong." in message
-assert "looks like: it is the gradient for input 1 (the two are swapped)" in message
+assert "gradient for a: it is the gradient for b (the two are swapped)" in message
 
 # %% [markdown]
 # ## Summary
