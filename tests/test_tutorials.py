@@ -84,7 +84,7 @@ def test_lesson_4_shows_which_checks_lie(tmp_path):
     assert re.search("g = 1 +is mistaken about  8 of 13", said)
     assert re.search("gradcheck +is mistaken about  0 of 13", said)
     assert "the gradients of hypotenuse are right, and so are theirs" in said
-    assert "it is the gradient for input 1 (the two are swapped)" in said
+    assert "gradient for a: it is the gradient for b (the two are swapped)" in said
 
 
 @pytest.mark.slow

@@ -41,25 +41,24 @@ class Suspect:
         self.right = [self.answer(g) for g in self.upstream]
 
     def look_around(self, h: float) -> None:
-        """Find the slopes on both sides of each element."""
+        """Find the slopes on both sides of each element; where they differ, nearer by."""
         here, shape, g = self.point.values(), self.x.shape, self.upstream[0]
-        seen = [stencil_at(self.point, self.i, k, h, here) for k in np.ndindex(shape)]
+        indices = list(np.ndindex(shape))
+        seen = [stencil_at(self.point, self.i, k, h, here) for k in indices]
+        jumps = [float(np.abs(at.right - at.left).max(initial=0)) for at in seen]
+        scale = max((float(np.abs(at.central).max(initial=0)) for at in seen), default=0.0)
+        self.kinks = np.zeros(shape, bool)
+        for place, (index, jump) in enumerate(zip(indices, jumps, strict=True)):
+            if jump > 0.01 * scale:
+                near = stencil_at(self.point, self.i, index, h / 100, here)
+                self.kinks[index] = np.any(np.abs(near.right - near.left) > 0.2 * jump)
+                seen[place] = near
         self.slopes = np.array([at.central for at in seen]).reshape(self.x.size, g.size)
-        kinks = [self._is_kink(k, at, h) for k, at in zip(np.ndindex(shape), seen, strict=True)]
-        self.kinks = np.array(kinks, bool).reshape(shape)
         low = np.array([np.minimum(g * at.left, g * at.right).sum() for at in seen]).reshape(shape)
         high = np.array([np.maximum(g * at.left, g * at.right).sum() for at in seen]).reshape(shape)
         room = 0.01 * float(np.abs(high).max(initial=0) + np.abs(low).max(initial=0))
         inside = (low - room <= self.wrong[0]) & (self.wrong[0] <= high + room)
         self.outside = self.kinks & ~inside
-
-    def _is_kink(self, index: tuple[int, ...], at: Stencil, h: float) -> bool:
-        """Whether the slopes on both sides differ, and still do so at a smaller step."""
-        jump = np.abs(at.right - at.left)
-        if not np.any(jump > 0.01 * np.abs(self.slopes).max(initial=0)):
-            return False
-        near = stencil_at(self.point, self.i, index, h / 100, self.point.values())
-        return bool(np.any(np.abs(near.right - near.left) > 0.2 * jump.max()))
 
     def enlarge(self) -> None:
         """Bring small gradients to a size around 1, or all of them would seem to be 0 in close."""
