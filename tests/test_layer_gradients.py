@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from minicnn.autograd import Tensor
-from minicnn.gradcheck import check_gradient
+from minicnn.autograd import Tensor, grad
+from minicnn.gradcheck import check_gradient, gradcheck
 from minicnn.layers import (
     ELU,
     Activation,
@@ -19,6 +19,7 @@ from minicnn.layers import (
     GlobalMaxPooling2D,
     LeakyReLU,
     MaxPooling2D,
+    PReLU,
     ReLU,
     Reshape,
     SeparableConv2D,
@@ -57,6 +58,7 @@ CASES = {
     "activation": (lambda **k: Activation("gelu", **k), IMAGES),
     "relu": (lambda **k: ReLU(max_value=1, negative_slope=0.1, threshold=0.2, **k), IMAGES),
     "leaky relu": (lambda **k: LeakyReLU(**k), IMAGES),
+    "prelu": (lambda **k: PReLU(shared_axes=[1], **k), IMAGES),
     "elu": (lambda **k: ELU(0.7, **k), IMAGES),
     "softmax": (lambda **k: Softmax(axis=1, **k), IMAGES),
 }
@@ -84,6 +86,31 @@ def test_gradients_are_right_to_second_order(case):
     # All numbers differ, and none lies at a kink: max pooling needs a winner, relu a side.
     x = (rng.permutation(np.prod(shape)) / np.prod(shape) * 3 - 1.49).reshape(shape)
     check_gradient(as_function(layer), x, *[rng.normal(size=w.shape) for w in layer.weights])
+
+
+@pytest.mark.parametrize("alpha", [-0.5, 0.0, 0.25, 1.0, 3.0])
+def test_prelu_has_at_0_the_slope_of_the_left_side(alpha, device):
+    layer = PReLU(lambda shape, dtype: np.full(shape, alpha, dtype))
+    x = Tensor(np.array([[-2.0, 0.0, -0.0, 3.0]], np.float32), requires_grad=True)
+    dx, dalpha = grad(layer(x).sum(), [x, layer.alpha])
+    np.testing.assert_array_equal(dx.numpy(), np.float32([[alpha, alpha, alpha, 1]]))
+    np.testing.assert_array_equal(dalpha.numpy(), np.float32([-2, 0, 0, 0]))
+
+
+@pytest.mark.parametrize("alpha", [0.25, 1.0])
+def test_prelu_is_cleared_at_its_kink(alpha):
+    layer = PReLU(dtype="float64")
+    layer.ensure_built((1, 4))
+
+    def function(x, slopes):
+        layer.alpha = slopes
+        return layer(x)
+
+    assert gradcheck(function, np.array([[-2.0, 0.0, -0.0, 3.0]]), np.full(4, alpha))
+
+
+def test_prelu_passes_nan_on():
+    assert np.isnan(PReLU("ones")(np.array([[np.nan]])).numpy()).all()
 
 
 def test_dropout_has_the_gradient_of_its_mask():

@@ -182,6 +182,9 @@ class Softmax(Layer):
 class PReLU(Layer):
     """Learn the slope below zero:  y = x where x > 0, else alpha * x.
 
+    At 0 the slope is that of the left side, as for LeakyReLU and in PyTorch: dx = alpha * dy. (In
+    Keras it is 0 there.)
+
     Args:
         alpha_initializer: makes the first slopes.
         alpha_regularizer: makes a penalty from them, which is added to the loss.
@@ -256,7 +259,8 @@ class PReLU(Layer):
         super().build(input_shape)
 
     def call(self, x: Tensor) -> Tensor:
-        return ops.relu(x) - self.alpha * ops.relu(-x)
+        # minimum passes its gradient on at 0, relu does not: there is one slope there, alpha
+        return ops.relu(x) + self.alpha * ops.minimum(x, 0)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The shape of the input."""
