@@ -302,11 +302,11 @@ class _Checker:
         draw: int,
     ) -> None:
         """Decide on an element that does not agree, from its slopes at other steps."""
-        direction = unit(report.backward.shape, index)
+        direction = {i: unit(report.backward.shape, index)}
         x = float(self.point.array(i)[index])
 
         def at(step: float) -> Slopes:
-            return slopes(Stencil(self.point, i, direction, step, here), g, step)
+            return slopes(Stencil(self.point, direction, step, here), g, step)
 
         seen = [at(step_at(x, h)) for h in STEPS]
         seen += [at(step_within(x))] if 0 < abs(x) < 1 else []

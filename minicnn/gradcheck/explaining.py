@@ -106,7 +106,7 @@ class Explainer:
         scale = float(np.abs(found.backward).max(initial=0)) or 1.0
         rows = []
         for h in 10.0 ** -np.arange(1, 11):
-            stencils = [Stencil(self.point, i, unit(x.shape, k), h, here) for k in indices]
+            stencils = [Stencil(self.point, {i: unit(x.shape, k)}, h, here) for k in indices]
             gaps = [
                 abs(found.backward[k] - g @ stencil.central)
                 for k, stencil in zip(indices, stencils, strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -16,15 +17,15 @@ EPS = float(np.finfo(np.float64).eps)
 class Stencil:
     """The outputs of a function behind, at and ahead of a point, along one direction.
 
-    Outputs are subtracted from each other before anybody weights and adds them up, so that the
-    rounding of large sums does not enter.
+    The direction says for some of the inputs where each element of theirs goes. Outputs are
+    subtracted from each other before anybody weights and adds them up, so that the rounding of
+    large sums does not enter.
     """
 
-    def __init__(self, point: Point, i: int, direction: Array, h: float, here: Array) -> None:
-        x = point.array(i)
+    def __init__(self, point: Point, direction: Mapping[int, Array], h: float, here: Array) -> None:
         with np.errstate(all="ignore"):  # the report tells where the domain of a function was left
-            ahead = point.values({i: x + h * direction})
-            behind = point.values({i: x - h * direction})
+            ahead = point.values({i: point.array(i) + h * d for i, d in direction.items()})
+            behind = point.values({i: point.array(i) - h * d for i, d in direction.items()})
             self.right, self.left = (ahead - here) / h, (here - behind) / h
             self.central = (ahead - behind) / (2 * h)
         self.noise = 2 * EPS * np.maximum(np.abs(ahead), np.abs(behind)) / h
@@ -61,11 +62,11 @@ def step_within(x: float) -> float:
 def stencil_at(point: Point, i: int, index: tuple[int, ...], h: float, here: Array) -> Stencil:
     """The outputs around one element; with a smaller step where h leads out of the domain."""
     array = point.array(i)
-    direction, x = unit(array.shape, index), float(array[index])
-    stencil = Stencil(point, i, direction, step_at(x, h), here)
+    direction, x = {i: unit(array.shape, index)}, float(array[index])
+    stencil = Stencil(point, direction, step_at(x, h), here)
     if stencil.is_finite or x == 0:
         return stencil
-    return Stencil(point, i, direction, step_within(x), here)
+    return Stencil(point, direction, step_within(x), here)
 
 
 def jacobian(point: Point, i: int, indices: list[tuple[int, ...]], h: float) -> Array:

@@ -5,14 +5,14 @@ Each test returns "" or says what is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from minicnn.autograd import Op, Tensor, Watcher, grad, watch
 from minicnn.backend import Array, kernels
-from minicnn.gradcheck.kinks import STEPS, Slopes, is_rounding, slopes
+from minicnn.gradcheck.kinks import STEPS, is_rounding, slopes
 from minicnn.gradcheck.numeric import Stencil, most_rounding
 from minicnn.gradcheck.point import Point, Run, flat
 
@@ -220,31 +220,35 @@ def conservation(bench: Bench) -> str:
     """Moving all of an input together changes the outputs by what the gradient adds up to.
 
     Where the input has kinks, single elements leave room for several answers; the whole often does
-    not: to raise all pixels by 1 raises the maximum by 1, whoever of equals has won it.
+    not: to raise all pixels by 1 raises the maximum by 1, whoever of equals has won it. Likewise
+    for all inputs together, as those of `maximum`.
     """
-    point, here, g = bench.point, bench.run.values(), flat(bench.g)
-    for i, dx in zip(point.wrt, bench.dxs, strict=True):
-        ones = np.ones(dx.shape)
-        seen = Stencil(point, i, ones, bench.h / 10, here)
-        if not (seen.is_finite and np.isfinite(dx).all()):
-            continue  # the function ends here
-        left, right = g * seen.left, g * seen.right
-        wanted, claimed = float((left + right).sum() / 2), float(dx.sum())
-        noise = 20 * float(np.sqrt(np.square(g * seen.noise).sum()))
-        size = float(np.abs(dx).sum()) + abs(wanted)
-        low, high = np.minimum(left, right).sum(), np.maximum(left, right).sum()
-        room = 1e-6 * size + noise + 1e-8
-        if not low - room <= claimed <= high + room:
-            steps = [_slopes(bench, i, ones, h) for h in STEPS]
-            if is_rounding(claimed, steps, most_rounding(point)):
-                continue
-            name = point.names[i]
-            return f"the sum of d{name} should be {wanted:.4g}, is {claimed:.4g}"
+    point, dxs = bench.point, dict(zip(bench.point.wrt, bench.dxs, strict=True))
+    together = [{i: dx} for i, dx in dxs.items()] + ([dxs] if len(dxs) > 1 else [])
+    for moved in together:
+        if gap := _gap_of_sums(bench, moved):
+            names = " and ".join(f"d{point.names[i]}" for i in moved)
+            return f"the sum of {names} should be {gap[0]:.4g}, is {gap[1]:.4g}"
     return ""
 
 
-def _slopes(bench: Bench, i: int, direction: Array, h: float) -> Slopes:
-    return slopes(Stencil(bench.point, i, direction, h, bench.run.values()), flat(bench.g), h)
+def _gap_of_sums(bench: Bench, dxs: Mapping[int, Array]) -> tuple[float, float] | None:
+    """What the gradients for some inputs should add up to, and what they do; None if they agree."""
+    point, here, g = bench.point, bench.run.values(), flat(bench.g)
+    ones = {i: np.ones(dx.shape) for i, dx in dxs.items()}
+    seen = Stencil(point, ones, bench.h / 10, here)
+    if not (seen.is_finite and all(np.isfinite(dx).all() for dx in dxs.values())):
+        return None  # the function ends here
+    left, right = g * seen.left, g * seen.right
+    wanted, claimed = float((left + right).sum() / 2), sum(float(dx.sum()) for dx in dxs.values())
+    noise = 20 * float(np.sqrt(np.square(g * seen.noise).sum()))
+    size = sum(float(np.abs(dx).sum()) for dx in dxs.values()) + abs(wanted)
+    low, high = np.minimum(left, right).sum(), np.maximum(left, right).sum()
+    room = 1e-6 * size + noise + 1e-8
+    if low - room <= claimed <= high + room:
+        return None
+    steps = [slopes(Stencil(point, ones, h, here), g, h) for h in STEPS]
+    return None if is_rounding(claimed, steps, most_rounding(point)) else (wanted, claimed)
 
 
 TESTS: dict[str, Callable[[Bench], str]] = {

@@ -110,7 +110,7 @@ class Suspect:
     def sum_is_wrong(self) -> bool:
         """Whether the outputs change otherwise than the sum says if all elements move together."""
         ones, g = np.ones(self.x.shape), self.upstream[0]
-        at = Stencil(self.point, self.i, ones, 1e-6, self.point.values())
+        at = Stencil(self.point, {self.i: ones}, 1e-6, self.point.values())
         low = float(np.minimum(g * at.left, g * at.right).sum())
         high = float(np.maximum(g * at.left, g * at.right).sum())
         room = 1e-4 * float(np.abs(self.wrong[0]).sum() + abs(low) + abs(high))
