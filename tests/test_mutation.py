@@ -50,6 +50,10 @@ def found(tmp_path):
         ("return dy * 2, -dy", "return (dy * 2) * 0, -dy"),
         ("return dy * 2, -dy", "return dy * 2, -(-dy)"),
         ("return dy * 2, -dy", "return -dy, dy * 2"),
+        ("return dy * 2, -dy", "return (dy * 2) * self.inputs[0].shape[0], -dy"),
+        ("return dy * 2, -dy", "return dy * 2, (-dy)[::-1]"),
+        ("return dy * 2, -dy", "return (dy * 2).detach(), -dy"),
+        ("return dy * 2, -dy", "return dy * 2, (-dy).astype('float32')"),
         ("-dy", "(dy)"),
     ],
 )

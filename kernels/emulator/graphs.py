@@ -27,6 +27,7 @@ Work = Callable[[], Any]
 _noted: list[Work] | None = None  # what the stream that captures has been told so far
 
 LOOKING = (np.unravel_index, np.ravel_multi_index)  # CuPy's look whether an index is too large
+BY_CUBLAS = (np.dot, np.tensordot, np.einsum)  # and np.matmul, a ufunc; it cannot be captured
 IN_PLACE = (np.copyto, np.put, np.putmask, np.place, np.fill_diagonal, np.put_along_axis)
 
 
@@ -63,6 +64,8 @@ def done(function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any
     """
     if _noted is None:
         return function(*args, **kwargs)
+    if function in BY_CUBLAS or getattr(function, "__self__", None) is np.matmul:
+        raise RuntimeError("cuBLAS was called while a stream is capturing, which CuPy refuses")
     if function in LOOKING:
         refuse(f"{function.__name__} was called")
     out = kwargs.get("out")

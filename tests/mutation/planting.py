@@ -31,7 +31,13 @@ SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Or: ast.And,
 }
 COMMUTES = {"minimum", "maximum", "min", "max", "isclose"}  # functions whose order is no matter
-GRADIENTS = ("-({0})", "({0}) * 0", "({0}) * 1.001", "({0}) * 2", "None")
+GRADIENTS = (
+    *("-({0})", "({0}) * 0", "({0}) * 1.001", "({0}) * 2", "None"),
+    "({0}) * self.inputs[0].shape[0]",  # the size of the batch
+    "({0})[::-1]",  # permuted
+    "({0}).detach()",  # right once; the gradient of the gradient is 0
+    "({0}).astype('float32')",
+)
 
 
 class Mutant(NamedTuple):
