@@ -278,7 +278,8 @@ def test_convolution_and_pooling_agree_with_the_reference(case, dtype, order):
     name, window, *placement = case
     x, weight, _, _, *where = SMALL[name]["forward"]
     bias = tables.normal(4, weight.shape[3])
-    args = tables.in_dtype((x, weight, bias, tuple(where), window, placement), dtype)
+    where = tuple(where)
+    args = tables.in_dtype((x, weight, bias, where, window, placement), dtype)
     y, winners = run(kernels.conv_pool.forward, args)
     expected, right = kernels.conv_pool.forward.reference(*args)
     assert y.dtype == dtype

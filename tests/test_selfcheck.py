@@ -16,7 +16,7 @@ RIGHT = Tanh.forward
 ARRAY = np.array([1.0, -2.0])
 
 
-class Cube(Op):
+class CubeWithExample(Op):
     """Right."""
 
     example = (ARRAY,)
@@ -29,7 +29,7 @@ class Cube(Op):
         return dy * 3 * x * x
 
 
-class ForgetfulCube(Cube):
+class ForgetfulCube(CubeWithExample):
     """Its gradient takes x for a constant."""
 
     def backward(self, dy):
@@ -37,7 +37,7 @@ class ForgetfulCube(Cube):
         return dy * Tensor(3 * x.data**2)
 
 
-class CubeOfArrays(Cube):
+class CubeOfArrays(CubeWithExample):
     """Its gradient has no gradient."""
 
     def backward(self, dy):
@@ -45,14 +45,14 @@ class CubeOfArrays(Cube):
         return Tensor(dy.data * 3 * x.data**2)
 
 
-class CubeInFloat64Only(Cube):
+class CubeInFloat64Only(CubeWithExample):
     """In float32 it is another function."""
 
     def forward(self, x):
         return RIGHT(self, x) if x.dtype == np.float32 else super().forward(x)
 
 
-class Broken(Cube):
+class Broken(CubeWithExample):
     """Nothing can be computed."""
 
     def forward(self, x):
@@ -88,7 +88,7 @@ class RaisesToWhat(RaisesTo):
     example = (ARRAY,)
 
 
-class NeedsNoTuple(Cube):
+class NeedsNoTuple(CubeWithExample):
     """Its example is an array."""
 
     example = ARRAY
@@ -237,7 +237,7 @@ def test_scaled_error_wants_results_of_one_shape():
         scaled_error(x.sum(0), np.sum, x)
 
 
-@pytest.mark.parametrize("name", ["Cube", "RaisesTo", "Plain", "Stretches"])
+@pytest.mark.parametrize("name", ["CubeWithExample", "RaisesTo", "Plain", "Stretches"])
 def test_own_ops_and_layers_are_checked_on_every_device(name, device):
     found = verdicts(name, [device])
     assert found[f"{name}, float32"] == "ok" and set(found.values()) == {"ok"}
@@ -264,11 +264,11 @@ def test_own_ops_are_checked_in_float32():
 
 
 def test_one_broken_op_leaves_the_others_their_lines():
-    table = minicnn.gradcheck_all(["cpu"], ops=["Broken", "Cube"])
+    table = minicnn.gradcheck_all(["cpu"], ops=["Broken", "CubeWithExample"])
     found = {(row.name, row.dtype): row.verdict for row in table.rows}
     assert found["Broken", "float64"] == "WRONG: RuntimeError: not today"
     assert found["Broken", "float32"] == "WRONG: RuntimeError: not today"
-    assert found["Cube", "float64"] == found["Cube", "float32"] == "ok"
+    assert found["CubeWithExample", "float64"] == found["CubeWithExample", "float32"] == "ok"
 
 
 def test_an_example_without_settings_says_how_to_give_them():
