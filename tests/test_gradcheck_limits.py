@@ -91,6 +91,11 @@ def test_functions_that_bend_a_lot_within_the_step_are_right():
     assert report.verdicts["pass"] == 15
 
 
+@pytest.mark.parametrize("f", [lambda x: x * x * x, lambda x: x**3 + x**4, lambda x: x**5])
+def test_where_a_function_is_0_and_flat_its_curve_is_no_slope(f):
+    assert gradcheck(f, np.zeros(4), seed=80).ok
+
+
 def test_a_kink_within_the_step_is_called_a_kink():
     report = gradcheck(ops.relu, np.array([1e-6, -3e-7, 3e-8, 1.0]))
     assert report.verdicts == {"pass": 1, "kink_ok": 3, "kink_wrong": 0, "fail": 0}
