@@ -34,7 +34,7 @@ def launch(
     *args: Any,
     defines: Mapping[str, Any] | None = None,
     shared_bytes: int = 0,
-    countless: bool = False,
+    long_index: bool = False,
 ) -> None:
     """Run a kernel of kernels/<family>.cu. Without a block to run it returns at once.
 
@@ -47,7 +47,8 @@ def launch(
             int, its float becomes REAL. Other types are given as NumPy scalars, as np.uint64(seed).
         defines: macros for the source, as {"TILE": 16}.
         shared_bytes: dynamic shared memory of a block.
-        countless: whether the kernel finds its way in arrays whose numbers no int can count.
+        long_index: whether the kernel's indices have 64 bits, so that an array may have more
+            numbers than an int can count.
 
     Raises:
         TypeError: there is no array among the arguments, or one that is not contiguous.
@@ -65,7 +66,7 @@ def launch(
     if shared_bytes > UNASKED_SHARED_BYTES:
         kernel.max_dynamic_shared_size_bytes = shared_bytes
     who = f"{family}.{function}"
-    if not countless:
+    if not long_index:
         _check_sizes(who, arrays)
     given = tuple(_given(argument, real, who, k) for k, argument in enumerate(args))
     kernel(grid, block, given, shared_mem=shared_bytes)
@@ -141,7 +142,7 @@ def _tuple(sizes: Sizes) -> tuple[int, ...]:
 
 
 def _check_sizes(who: str, arrays: Sequence[Array]) -> None:
-    """Raise an OverflowError if a kernel would lose its way in an array, and say nothing."""
+    """Raise an OverflowError if an index of type int would overflow, of which CUDA says nothing."""
     for array in arrays:
         if array.size > MOST:
             raise OverflowError(

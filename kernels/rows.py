@@ -58,7 +58,7 @@ def _gather_gpu(x, places, dtype):
     row, given = math.prod(x.shape[1:]), C_TYPES[x.dtype.name]
     args = y, x, places.astype(np.int64, copy=False), row, y.size
     grid, defines = cuda.blocks(y.size), {"GIVEN": given}
-    cuda.launch("rows", "gather", grid, 256, *args, defines=defines, countless=True)
+    cuda.launch("rows", "gather", grid, 256, *args, defines=defines, long_index=True)
     return y
 
 

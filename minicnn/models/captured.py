@@ -8,6 +8,7 @@ never gets to the weights.
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,10 +79,10 @@ class StepGraph:
 
     def fits(self, loop: Loop, batch: Batch, variables: list[Variable]) -> bool:
         """Whether it does what a step with this batch would do now, with the same memory."""
-        arrays = zip(self._arrays, self._optimizer.arrays(), strict=False)
-        return self._signature == _signature(loop, batch, variables) and all(
-            known is array for known, array in arrays
-        )
+        if self._signature != _signature(loop, batch, variables):
+            return False
+        arrays = self._optimizer.arrays()
+        return len(arrays) == len(self._arrays) and all(map(operator.is_, arrays, self._arrays))
 
     def run(self, loop: Loop, batch: Batch) -> Passed:
         """Go forward and backward: the loss, the outputs and the gradients of a batch.
