@@ -1,9 +1,9 @@
 """Output memory that is used again in the next step, and begins where a vector register likes it.
 
 A training step makes the same arrays as the step before. Fresh memory comes from the operating
-system page by page, and touching a new page costs more than computing what is written to it. So
-large arrays are views of buffers that are kept; a buffer is free again as soon as no array looks
-into it, which its reference count tells.
+system page by page, and touching a new page costs more than computing what is written to it. So all
+arrays but small ones are views of buffers that are kept; a buffer is free again as soon as no array
+looks into it, which its reference count tells.
 
 A vector that straddles two lines of the cache takes two loads, so arrays begin at a line.
 """
@@ -18,12 +18,12 @@ import numpy as np
 from .kernel import Array
 
 LINE = 64  # bytes of a cache line, and of the widest vector register
-TINY = 1 << 12  # bytes; for so few, the place in the cache's lines hardly matters
-SMALLEST = 1 << 16  # bytes; malloc is good at what is smaller
+SMALLEST = 1 << 12  # bytes; what is smaller NumPy makes faster, and hardly ever reads by vectors
 KEPT = 64  # buffers of one size
 MOST = 1 << 31  # bytes in all buffers together; sizes change from batch to batch in some programs
 
 _buffers: dict[int, list[Array]] = {}  # by size in bytes
+_bytes = 0  # of all of them
 _lock = threading.Lock()
 
 
@@ -44,11 +44,8 @@ def empty(shape: tuple[int, ...], dtype: Any) -> Array:
     """
     dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize
-    if size < TINY:
-        return np.empty(shape, dtype)
     if size < SMALLEST:
-        wide: Any = np.empty(size + LINE, np.uint8)
-        return np.ndarray(shape, dtype, wide, _to_next_line(wide))
+        return np.empty(shape, dtype)
     with _lock:
         return np.ndarray(shape, dtype, _free_buffer(size))  # counts as a reference from here on
 
@@ -86,8 +83,15 @@ _kept = _Kept()
 def release() -> None:
     """Give all free buffers back to the operating system."""
     with _lock:
-        _buffers.clear()  # those in use live on in the arrays that look into them
+        _forget_all()
     _kept.buffer = _Kept.buffer
+
+
+def _forget_all() -> None:
+    """Keep no buffer; those in use live on in the arrays that look into them."""
+    global _bytes
+    _buffers.clear()
+    _bytes = 0
 
 
 def _free_buffer(size: int) -> Array:
@@ -97,10 +101,16 @@ def _free_buffer(size: int) -> Array:
             return buffers[k]
     buffer = _aligned(size)
     if len(buffers) < KEPT:
-        if size + sum(bytes * len(kept) for bytes, kept in _buffers.items()) > MOST:
-            _buffers.clear()
-        _buffers.setdefault(size, []).append(buffer)
+        _keep(buffer)
     return buffer
+
+
+def _keep(buffer: Array) -> None:
+    global _bytes
+    if _bytes + buffer.size > MOST:
+        _forget_all()
+    _buffers.setdefault(buffer.size, []).append(buffer)
+    _bytes += buffer.size
 
 
 def _aligned(size: int) -> Array:

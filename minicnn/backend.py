@@ -146,6 +146,20 @@ def filled(shape: tuple[int, ...], value: Any, like: Array) -> Array:
     return array
 
 
+def repeated(number: Any, shape: tuple[int, ...], dtype: Any, like: Array) -> Array:
+    """A number at every place of an array, on the device of `like`; it is in memory only once.
+
+    >>> repeated(3, (2, 2), "float32", like=np.zeros(1))
+    array([[3., 3.],
+           [3., 3.]], dtype=float32)
+    """
+    if kernels.is_gpu_array(like):  # it would have to bring an array from the CPU
+        xp = array_module(like)
+        return xp.broadcast_to(xp.full((), number, dtype), shape)
+    once: Any = np.full((), number, dtype)
+    return np.ndarray(shape, dtype, once, strides=(0,) * len(shape))
+
+
 def joined(xs: Sequence[Array], axis: int) -> Array:
     """All arrays one after the other along an axis.
 

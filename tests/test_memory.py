@@ -54,6 +54,7 @@ def test_sizes_that_never_come_again_are_given_back(monkeypatch):
         kernels.empty((size,), np.float32)
     kept = sum(size * len(buffers) for size, buffers in memory._buffers.items())
     assert 0 < kept <= 10_000_000
+    assert memory._bytes == kept
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (7, 500), LARGE])
@@ -61,7 +62,7 @@ def test_sizes_that_never_come_again_are_given_back(monkeypatch):
 def test_all_but_tiny_arrays_begin_at_a_cache_line(shape, dtype):
     array = kernels.empty(shape, dtype)
     assert (array.shape, array.dtype) == (shape, dtype)
-    assert address(array) % memory.LINE == 0 or array.nbytes < memory.TINY
+    assert address(array) % memory.LINE == 0 or array.nbytes < memory.SMALLEST
     assert array.flags.writeable and array.flags.c_contiguous
 
 

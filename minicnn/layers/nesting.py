@@ -48,8 +48,14 @@ def parts_of(layer: Layer) -> list[Layer]:
 
 def layers_within(layer: Layer) -> list[Layer]:
     """A layer and all that it is made of, each once."""
-    found = {layer: None}
+    found: dict[Layer, None] = {}
+    _find_within(layer, found)
+    return list(found)
+
+
+def _find_within(layer: Layer, found: dict[Layer, None]) -> None:
+    found[layer] = None
     if layer._has_parts:  # asked first, because every step of a training comes here
         for part in parts_of(layer):
-            found |= dict.fromkeys(layers_within(part))
-    return list(found)
+            if part not in found:
+                _find_within(part, found)

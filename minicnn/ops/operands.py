@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 
 from minicnn.autograd import Operand, Tensor
-from minicnn.backend import array_module
+from minicnn.backend import repeated
 from minicnn.ops.reduce import broadcast_to
 from minicnn.ops.shape import cast
+
+NUMBERS = (int, float, np.number)
 
 
 def alike(who: str, x: Operand, y: Operand) -> tuple[Tensor, Tensor]:
@@ -74,16 +76,13 @@ def _tensor(x: Any, beside: Operand) -> Tensor:
     """`x` as a tensor on the device of that beside it; a number gets its dtype and shape, too."""
     if not isinstance(beside, Tensor):
         return Tensor(x)
-    if not isinstance(x, int | float | np.number):
+    if not isinstance(x, NUMBERS):
         return Tensor(x, device=beside.device)
     dtype = beside.data.dtype
     if dtype.kind != "f":  # a fraction beside integers makes floating point, an integer does not
         dtype = np.result_type(dtype, x.item() if isinstance(x, np.number) else x)
-    xp = array_module(beside.data)
-    number = xp.full((), x, dtype)  # asarray would bring it from the CPU, as an array
     # a number has no gradient, so it is repeated without an op that could carry one back
-    repeated = xp.broadcast_to(number, beside.shape) if beside.shape else number
-    return Tensor(repeated, device=beside.device)
+    return Tensor(repeated(x, beside.data.shape, dtype, beside.data), device=beside.device)
 
 
 def _common_dtype(x: np.dtype[Any], y: np.dtype[Any]) -> np.dtype[Any]:

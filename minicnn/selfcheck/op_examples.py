@@ -153,7 +153,7 @@ OP_EXAMPLES: dict[str, tuple[Any, ...]] = {
         _normal(2, 3, 4, 2),
     ),
     "resize": (lambda x: ops.resize(x, (5, 3)), _normal(2, 3, 4, 2)),
-    "resize, nearest": (lambda x: ops.resize(x, (2, 6), "nearest"), _normal(2, 3, 4, 2)),
+    "resize, nearest": (lambda x: ops.resize(x, (3, 6), "nearest"), _normal(2, 3, 4, 2)),
     "resize, antialias": (lambda x: ops.resize(x, (2, 3), antialias=True), _normal(1, 7, 5, 2)),
     "warp": (lambda x: ops.warp(x, TRANSFORMS, fill_value=0.5), _normal(2, 3, 4, 2)),
     "warp, nearest": (

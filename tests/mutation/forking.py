@@ -34,7 +34,7 @@ def forked(
             if status is not None:
                 del running[process]
                 if status == BROKEN:
-                    raise RuntimeError("this program has failed, not a test")
+                    raise RuntimeError(f"this program has failed, not a test: {str(job)[:500]}")
                 yield job, status
         time.sleep(0.005)
 
@@ -42,12 +42,13 @@ def forked(
 def _begun(job: Job, work: Callable[[Job], int]) -> int:
     process = os.fork()
     if process == 0:
-        status = BROKEN
+        status, errors = BROKEN, os.fdopen(os.dup(2), "w")  # the work may be silent
         try:
             os.setsid()  # so that it can be ended with all that it starts
             status = work(job)
         except BaseException:
-            traceback.print_exc()
+            traceback.print_exc(file=errors)
+            errors.flush()
         finally:
             os._exit(status)
     return process

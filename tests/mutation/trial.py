@@ -138,7 +138,10 @@ class Quick:
     def _fails(self, item: pytest.Item, following: pytest.Item | None) -> bool:
         """Run a test; what it shares with the following one stays."""
         self._failed = False
-        item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+        try:
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+        except Exception:  # the mistake gets into the way of pytest, when it tells of a failure
+            return True
         return self._failed
 
 
