@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import numpy as np
 from cases import CASES
-from planted_mistakes import FORGOTTEN, MISTAKES, SECOND, TIES, Call, Mistake
+from planted_mistakes import FORGOTTEN, MISTAKES, TIES, Call, Mistake
 
 from minicnn import ops as operations
 from minicnn.autograd import Op, Tensor, Watcher, grad, watch
@@ -160,7 +160,7 @@ class Part(NamedTuple):
 PARTS = {
     "gradients": Part(hosts, MISTAKES),
     "ties": Part(hosts_that_choose, TIES, on_kinks),
-    "second": Part(functools.partial(hosts, 2), SECOND, order=2),
+    "second": Part(functools.partial(hosts, 2), MISTAKES, order=2),
     "forgotten": Part(hosts, FORGOTTEN, order=2),
 }
 CORRECT = ("ops", "layers")

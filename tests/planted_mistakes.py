@@ -224,13 +224,6 @@ MISTAKES = {
 # For ops that choose: each of several equal numbers is given the gradient of the only winner.
 TIES = {"ties given to all": Mistake(6, ("conservation", "mask"), to_all_winners)}
 
-# Of the second order gradcheck compares the numbers; dtypes and the inputs it has seen before.
-SECOND = {
-    title: mistake
-    for title, mistake in MISTAKES.items()
-    if title not in ("float32", "writes into an input")
-}
-
 # Right once, wrong the second time.
 FORGOTTEN = {
     "inputs taken for constants": Mistake(2, (), backward=with_constants),

@@ -70,6 +70,14 @@ def test_a_question_is_answered_where_it_is_asked(tmp_path):
     assert {"1 / x if True else 0", "1 / x if False else 0"} <= planted
 
 
+def test_no_gradient_is_left_as_none(tmp_path):
+    path = tmp_path / "example.py"
+    path.write_text("def backward(dy):\n    return dy, None\n")
+    planted = {mutant.after for mutant in planting.mutants(path)}
+    assert "return (dy)[::-1], None" in planted
+    assert not any("(None)" in after for after in planted)
+
+
 def test_a_mutant_differs_in_what_it_computes_only(found):
     assert len({m.source for m in found}) > 25
     for mutant in found:

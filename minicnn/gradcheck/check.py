@@ -49,7 +49,7 @@ from minicnn.gradcheck.numeric import (
 )
 from minicnn.gradcheck.point import Function, Point, Run, flat
 from minicnn.gradcheck.report import Element, GradientError, GradReport, InputReport
-from minicnn.gradcheck.structure import Bench, failures, not_finite
+from minicnn.gradcheck.structure import OF_SECOND_ORDER, Bench, failures, not_finite
 
 FEW_NUMBERS = 1 << 16  # in all inputs: kernels have so little to do that one thread is faster
 MOST_ELEMENTS = 12  # that keep their slopes in the report, for each input
@@ -385,6 +385,13 @@ class _Checker:
             self.report.structural["order 2"] = "the gradient of the gradient is wrong; see above"
             self.report.cause = "order 2"
             self._blame_twice(guilty(steps_of(run, checker.upstream[0])))
+            return
+        bench = Bench(second, checker.upstream, self.h)
+        problems = [problem for _, problem in failures(bench, OF_SECOND_ORDER) if problem]
+        if problems:
+            self.report.structural["order 2"] = problems[0]
+            self.report.hints.append(f"right once, wrong the second time: {problems[0]}")
+            self.report.cause = "order 2"
 
     def _blame_twice(self, step: Step | None) -> None:
         """Say which op has a wrong second gradient: one that a backward has called, or its own."""

@@ -155,7 +155,7 @@ def _wrong_gradients(value: ast.expr) -> Iterator[str]:
     entries = value.elts if isinstance(value, ast.Tuple) else [value]
     texts = [ast.unparse(entry) for entry in entries]
     for k, text in enumerate(texts):
-        for form in GRADIENTS:
+        for form in GRADIENTS if text != "None" else ():
             yield ", ".join([*texts[:k], form.format(text), *texts[k + 1 :]])
     if len(texts) > 1:
         yield ", ".join([texts[1], texts[0], *texts[2:]])

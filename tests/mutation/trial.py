@@ -138,10 +138,7 @@ class Quick:
     def _fails(self, item: pytest.Item, following: pytest.Item | None) -> bool:
         """Run a test; what it shares with the following one stays."""
         self._failed = False
-        try:
-            item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
-        except Exception:  # the mistake gets into the way of pytest, when it tells of a failure
-            return True
+        item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
         return self._failed
 
 
