@@ -168,6 +168,50 @@ def test_the_op_with_the_wrong_second_gradient_is_named(f, name, hint):
     assert report.hints[0].endswith(hint)
 
 
+class SingleSlope(Op):
+    """2 x, whose gradient is right, but float32; sums with other gradients would hide that."""
+
+    def forward(self, x):
+        return x * 2
+
+    def backward(self, dy):
+        return (dy * 2).astype("float32")
+
+
+class Scribbling(Op):
+    """2 x, whose gradient is right; but then x is another one."""
+
+    def forward(self, x):
+        return x * 2
+
+    def backward(self, dy):
+        (x,) = self.inputs
+        x.data.setflags(write=True)
+        x.data[0] += 1
+        return dy * 2
+
+
+@pytest.mark.parametrize(
+    ("slope", "problem"),
+    [
+        (SingleSlope, "SingleSlope.backward returns float32 for input 0, a float64"),
+        (Scribbling, "backward changes"),
+    ],
+)
+def test_types_and_inputs_are_looked_at_in_the_second_order_too(slope, problem):
+    class OwnSquare(Op):
+        def forward(self, x):
+            return x**2
+
+        def backward(self, dy):
+            return dy * slope()(self.inputs[0] * 1)
+
+    x = np.array([0.5, 1.25, -2.0])  # no rounding, so that the numbers are right
+    assert gradcheck(lambda x: OwnSquare()(x), x)
+    report = gradcheck(lambda x: OwnSquare()(x), x, order=2, raise_on_fail=False)
+    assert report.cause == "order 2" and problem in report.structural["order 2"]
+
+
 class Product(Op):
     """Its two gradients are swapped."""
 
