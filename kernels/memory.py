@@ -27,11 +27,15 @@ _bytes = 0  # of all of them
 _lock = threading.Lock()
 
 
-def _references(buffers: list[Array]) -> list[int]:
-    return [sys.getrefcount(buffer) for buffer in buffers]
+def _with_references(count: int, buffers: list[Array]) -> Array | None:
+    """The first buffer with so many references."""
+    for buffer in buffers:
+        if sys.getrefcount(buffer) == count:
+            return buffer
+    return None
 
 
-FREE = _references([np.empty(1, np.uint8)])[0]  # of a buffer that only a list refers to
+FREE = next(n for n in range(1, 9) if _with_references(n, [np.empty(1, np.uint8)]) is not None)
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -96,12 +100,11 @@ def _forget_all() -> None:
 
 def _free_buffer(size: int) -> Array:
     buffers = _buffers.setdefault(size, [])
-    for k, references in enumerate(_references(buffers)):
-        if references == FREE:
-            return buffers[k]
-    buffer = _aligned(size)
-    if len(buffers) < KEPT:
-        _keep(buffer)
+    buffer = _with_references(FREE, buffers)
+    if buffer is None:
+        buffer = _aligned(size)
+        if len(buffers) < KEPT:
+            _keep(buffer)
     return buffer
 
 
