@@ -6,6 +6,7 @@ from cases import CASES
 
 from minicnn import get_device, jvp, ops, set_device
 from minicnn.autograd import Tensor, Watcher, grad, watch
+from minicnn.backend import kernels
 from minicnn.gradcheck import check_gradient
 
 
@@ -454,3 +455,13 @@ def test_what_does_not_fit_is_refused(call, match):
 def test_types_that_do_not_fit_are_refused(call, match):
     with pytest.raises(TypeError, match=match):
         call()
+
+
+@pytest.mark.parametrize("batch", [(), (3,)])
+def test_products_are_the_kernels_whose_bits_no_number_of_threads_changes(batch):
+    x = np.random.default_rng(0).normal(size=(*batch, 9, 301)).astype(np.float32)
+    weight = np.random.default_rng(1).normal(size=(*batch, 301, 33)).astype(np.float32)
+    y = ops.matmul(x, weight).numpy()
+    for k in np.ndindex(batch):
+        np.testing.assert_array_equal(y[k], kernels.matmul.multiply(x[k], weight[k], None, False))
+        assert (y[k] != x[k] @ weight[k]).any(), "NumPy's product would pass, too"
