@@ -177,6 +177,7 @@ BESIDE = {
     "the smallest": lambda x: ops.min(x, axis=0, keepdims=True),
     "a frame": lambda x: ops.pad(x, 1),
     "a row": lambda x: ops.concatenate([x, x]),
+    "products of batches": lambda x: ops.reshape(x, (2, 1, 1)) @ ops.reshape(x, (2, 1, 1)),
 }
 
 
@@ -465,3 +466,10 @@ def test_products_are_the_kernels_whose_bits_no_number_of_threads_changes(batch)
     for k in np.ndindex(batch):
         np.testing.assert_array_equal(y[k], kernels.matmul.multiply(x[k], weight[k], None, False))
         assert (y[k] != x[k] @ weight[k]).any(), "NumPy's product would pass, too"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_slope_of_a_constant_has_the_type_of_the_input(dtype):
+    x = Tensor(np.ones(2, dtype), requires_grad=True)
+    (dx,) = grad(ops.sum(x**0), [x])
+    assert dx.dtype == dtype
