@@ -225,7 +225,7 @@ IN_TORCH = {
         x, weight, strides=2, added=(0, 1, 0, 1)
     ).relu(),
     "resize": lambda x: _resized(x, (5, 3), mode="bilinear"),
-    "resize, nearest": lambda x: _resized(x, (2, 6), mode="nearest-exact"),
+    "resize, nearest": lambda x: _resized(x, (3, 6), mode="nearest-exact"),
     "resize, antialias": lambda x: _resized(x, (2, 3), mode="bilinear", antialias=True),
     "warp": lambda x: _warped(x - 0.5, "bilinear", "zeros") + 0.5,
     "warp, nearest": lambda x: _warped(x, "nearest", "reflection"),
