@@ -2,7 +2,8 @@
 
 minicnn and PyTorch, eager and as CUDA graphs, first show that they compute the same, then take
 turns, each in a process of its own. Medians count. The peaks are measured in the same run: by
-PyTorch's matrix product in the same precision, and by a copy.
+PyTorch's matrix product in the same precision, and by a copy. --save writes a file for each
+precision to results/.
 
 With --device emulator minicnn's CUDA kernels run on the CPU, and so does PyTorch: that shows that
 the results agree; nothing is timed, because no such time means anything.
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 
 import contestants
 from harness import check_same
+from report import Outcome, Report
 from workers import Worker, alternate
 
 from minicnn.backend import kernels
@@ -54,13 +56,19 @@ def options(description):
     parser.add_argument("--no-torch", action="store_true", help="minicnn alone")
     parser.add_argument("--seconds", type=float, default=0.5, help="for each side and case")
     parser.add_argument("--rounds", type=int, default=5, help="turns that each takes in it")
+    parser.add_argument("--save", action="store_true", help="write to benchmarks/results/")
     return parser
 
 
 class Comparison:
-    """Contestants at work: `with Comparison(settings) as comparison: comparison.run(case)`."""
+    """Contestants at work: `with Comparison(name, settings) as comparison: comparison.run(case)`.
 
-    def __init__(self, settings):
+    Args:
+        name: of the benchmark, and of the files it writes.
+        settings: the command line, as read by `options`.
+    """
+
+    def __init__(self, name, settings):
         reason = kernels.gpu.why_no_gpu() if settings.device == "gpu" else ""
         if reason:
             sys.exit(
@@ -68,13 +76,13 @@ class Comparison:
                 f"with one run the same command; --device emulator only shows that it runs."
             )
         os.environ.setdefault("OMP_NUM_THREADS", "1")
-        self.settings = settings
+        self.name, self.settings = name, settings
         self.ways = {OURS: (Worker("gpu_with_minicnn"), "eager")}
         if not settings.no_torch and self._torch_can():
             self.ways[EAGER] = (Worker("gpu_with_torch"), "eager")
             if settings.device == "gpu":
                 self.ways[GRAPHS] = (Worker("gpu_with_torch"), "graphs")
-        self.peaks = {}
+        self.reports = {}  # by precision
 
     def _torch_can(self):
         reason = "it is not installed" if not contestants.is_installed("torch") else ""
@@ -89,20 +97,24 @@ class Comparison:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
         for worker, _ in self.ways.values():
             worker.close()
+        if kind is None and self.settings.save:
+            print("written:", *[path for report in self.reports.values() for path in report.save()])
 
     def run(self, case):
-        """Check and time a case in all precisions, and print a line for each."""
+        """Check and time a case in all precisions, and print what came out for each."""
         wanted = self.settings.precision
         for precision in [wanted] if wanted else PRECISIONS:
             self._check(case, precision)
+            title = f"{case.title}, {precision}"
             if self.settings.device == "gpu":
-                said = self._said(case, precision, self._times(case, precision))
+                times = self._times(case, precision)
+                self._report(precision).add(Outcome(title, times, case.flops, case.bytes))
             else:
-                said = f"{' and '.join(self.ways)} have computed it; with a GPU, times stand here"
-            print(f"{case.title}, {precision}: {said}", flush=True)
+                who = " and ".join(self.ways)
+                print(f"{title}: {who} have computed it; with a GPU, times stand here", flush=True)
 
     def _check(self, case, precision):
         found = {}
@@ -119,21 +131,14 @@ class Comparison:
         turns = self.settings.rounds
         return alternate(workers, turns, self.settings.seconds / turns)
 
-    def _said(self, case, precision, times):
-        ours = times[OURS]
-        parts = [f"{title} {1e3 * time:.3f} ms" for title, time in times.items()]
-        peers = [time for title, time in times.items() if title != OURS]
-        parts += [f"best peer / minicnn: {min(peers) / ours:.2f}"] if peers else []
-        parts.append(f"{case.flops / ours / 1e12:.2f} TFLOP/s")
-        if peers:
-            products, copies = self._peaks_in(precision)
-            parts.append(f"{case.flops / ours / products:.0%} of peak")
-            if case.bytes:
-                parts.append(f"{case.bytes / ours / copies:.0%} of bandwidth")
-        return "; ".join(parts)
-
-    def _peaks_in(self, precision):
-        if precision not in self.peaks:
-            worker, _ = self.ways[EAGER]
-            self.peaks[precision] = worker.call("gpu_with_torch.peaks", precision)
-        return self.peaks[precision]
+    def _report(self, precision):
+        """What a precision is reported in; its first outcome says what the GPU can do in it."""
+        if precision not in self.reports:
+            machine = {"gpu": kernels.gpu.description()}
+            if EAGER in self.ways:
+                worker, _ = self.ways[EAGER]
+                products, copies = worker.call("gpu_with_torch.peaks", precision)
+                machine |= {"flops_per_second": products, "bytes_per_second": copies}
+            report = self.reports[precision] = Report(f"{self.name}_{precision}", machine)
+            print(f"{report.heading()}, {precision}")
+        return self.reports[precision]

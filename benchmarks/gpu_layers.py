@@ -23,7 +23,7 @@ def main(arguments=None):
     parser.add_argument("--batch-size", type=int, help="images, instead of the usual number")
     settings = parser.parse_args(arguments)
     batch = [settings.batch_size] if settings.batch_size else []
-    with Comparison(settings) as comparison:
+    with Comparison("gpu_layers", settings) as comparison:
         for network in [settings.only] if settings.only else conv_shapes.NETWORKS:
             for shape in conv_shapes.NETWORKS[network](*batch):
                 for kind in ("y", "dx", "dw") if shape.C > 3 else ("y", "dw"):

@@ -33,7 +33,7 @@ def main(arguments=None):
         for network, size in USUAL
         if settings.network in (None, network)
     ]
-    with Comparison(settings) as comparison:
+    with Comparison("gpu_step", settings) as comparison:
         for network, batch_size in dict.fromkeys(chosen):
             comparison.run(case(network, batch_size))
 

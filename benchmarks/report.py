@@ -56,7 +56,8 @@ class Outcome:
 
     def share_of_peak(self, machine):
         """How many of the multiply-adds that the machine could do minicnn does; None if unknown."""
-        return self.flops / self.ours / machine["flops_per_second"] if self.flops else None
+        peak = machine.get("flops_per_second")  # of a GPU only PyTorch tells it
+        return self.flops / self.ours / peak if self.flops and peak else None
 
     def share_of_roof(self, machine):
         """How near minicnn is to what memory and arithmetic together allow: the roofline."""
@@ -85,7 +86,7 @@ class Report:
 
     Args:
         name: of the benchmark, and of the files that are written.
-        machine: see `describe`.
+        machine: see `describe`; or of a GPU what it is, "gpu", and with PyTorch what it can do.
         unit: one of UNITS; "MB" for memory.
         brief: whether an outcome is printed in one line, with the best peer only.
     """
@@ -116,9 +117,10 @@ class Report:
 
     def _shares(self, outcome):
         """How near to the limits of the machine minicnn comes, in words."""
-        if not outcome.flops:
+        share = outcome.share_of_peak(self.machine)
+        if share is None:
             return ""
-        words = f", {outcome.share_of_peak(self.machine):.0%} of peak"
+        words = f", {share:.0%} of peak"
         if outcome.waits_for_bytes(self.machine):
             share = outcome.share_of_roof(self.machine)
             where = "the cache" if outcome.fits_the_cache else "memory"
@@ -162,9 +164,13 @@ def describe(threads):
 
 def in_words(machine):
     """One line about the machine."""
+    who = _name(machine)
+    if "cpu" in machine:
+        who = f"{machine['cpu']} ({machine['architecture']}), {machine['threads']} threads"
+    if "flops_per_second" not in machine:
+        return who
     return (
-        f"{machine['cpu']} ({machine['architecture']}), {machine['threads']} threads; "
-        f"{machine['flops_per_second'] / 1e9:.0f} GFLOP/s of multiply-adds, "
+        f"{who}; {machine['flops_per_second'] / 1e9:.0f} GFLOP/s of multiply-adds, "
         f"{machine['bytes_per_second'] / 1e9:.0f} GB/s from and to memory"
     )
 
@@ -217,11 +223,14 @@ def draw(record, path):
     axes.axvline(1, color="black", linewidth=1)
     what = "memory" if record["unit"] == "MB" else "time"
     axes.set_xlabel(f"{what}, in units of what minicnn needs: shorter is better")
-    machine = record["machine"]
-    axes.set_title(f"{record['date']}: {machine['cpu']}, {machine['threads']} threads", fontsize=10)
+    axes.set_title(f"{record['date']}: {_name(record['machine'])}", fontsize=10)
     figure.legend(loc="outside lower center", ncols=3)
     figure.savefig(path, dpi=100)
     return path
+
+
+def _name(machine):
+    return machine["gpu"] if "gpu" in machine else f"{machine['cpu']}, {machine['threads']} threads"
 
 
 def markdown(record):

@@ -18,7 +18,9 @@ import numpy as np
 from .kernel import Array
 
 LINE = 64  # bytes of a cache line, and of the widest vector register
-SMALLEST = 1 << 12  # bytes; what is smaller NumPy makes faster, and hardly ever reads by vectors
+SMALLEST = (
+    1 << 12
+)  # bytes; what is smaller NumPy makes faster, and wherever it begins is good enough
 KEPT = 64  # buffers of one size
 MOST = 1 << 31  # bytes in all buffers together; sizes change from batch to batch in some programs
 
@@ -28,14 +30,20 @@ _lock = threading.Lock()
 
 
 def _with_references(count: int, buffers: list[Array]) -> Array | None:
-    """The first buffer with so many references."""
+    """The first buffer to which so many references are counted."""
     for buffer in buffers:
         if sys.getrefcount(buffer) == count:
             return buffer
     return None
 
 
-FREE = next(n for n in range(1, 9) if _with_references(n, [np.empty(1, np.uint8)]) is not None)
+def _of_free_buffers() -> int:
+    """How many references that loop counts for a buffer that nothing but a list refers to."""
+    alone = [np.empty(1, np.uint8)]
+    return next(count for count in range(1, 9) if _with_references(count, alone) is not None)
+
+
+FREE = _of_free_buffers()
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> Array:

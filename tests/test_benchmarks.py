@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 import contestants  # noqa: E402
 import conv_shapes  # noqa: E402
 import fresh  # noqa: E402
+import gpu_harness  # noqa: E402
 import networks  # noqa: E402
 import report  # noqa: E402
 from harness import Case, Comparison, check_same, options  # noqa: E402
@@ -297,6 +298,46 @@ def test_benchmarks_of_a_gpu_say_that_they_need_one(name):
     done = run_on("gpu", name)
     assert done.returncode == 1
     assert "needs a GPU, and none can be used here: " in done.stderr
+
+
+class OfAnotherMachine:
+    """A worker that needs no GPU: it answers what was written down."""
+
+    ANSWERS = {"peaks": (8e12, 1e12), "why_absent": "", "results": [np.ones(3)]}
+
+    def __init__(self, module):
+        self.module = module
+
+    def call(self, function, *_):
+        return self.ANSWERS[function.partition(".")[2]]
+
+    def prepare(self, *_):
+        pass
+
+    def turn(self, _):
+        return [2e-3 if self.module == "gpu_with_minicnn" else 3e-3]
+
+    def close(self):
+        pass
+
+
+def test_figures_of_a_gpu_are_saved_with_its_name_and_versions(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(gpu_harness, "Worker", OfAnotherMachine)
+    monkeypatch.setattr(contestants, "is_installed", lambda name: True)
+    monkeypatch.setattr(kernels.gpu, "why_no_gpu", lambda: "")
+    monkeypatch.setattr(kernels.gpu, "description", lambda: "a GPU, 8 GB")
+    monkeypatch.setattr(report, "RESULTS", tmp_path)
+    settings = gpu_harness.options("A step.").parse_args(["--precision", "tf32", "--save"])
+    with gpu_harness.Comparison("gpu_step", settings) as comparison:
+        comparison.run(gpu_harness.Case("a step", "train_step", (), flops=4e9))
+    said = capsys.readouterr().out
+    assert "a GPU, 8 GB; 8000 GFLOP/s" in said and "a step, tf32, 25% of peak" in said
+    assert "best peer / minicnn: 1.50" in said
+    record = json.loads((tmp_path / "gpu_step_tf32.json").read_text())
+    assert record["machine"]["gpu"] == "a GPU, 8 GB" and "numpy" in record["versions"]
+    assert record["outcomes"][0]["values"]["PyTorch, CUDA graphs"] == 3e-3
+    assert (tmp_path / "gpu_step_tf32.png").exists()
+    assert "`gpu_step_tf32`" in report.markdown(record) and "25%" in report.markdown(record)
 
 
 @pytest.mark.skipif(bool(kernels.emulator.why_unavailable()), reason="there is no emulator")
