@@ -300,6 +300,14 @@ def test_benchmarks_of_a_gpu_say_that_they_need_one(name):
     assert "needs a GPU, and none can be used here: " in done.stderr
 
 
+def test_a_peak_that_was_measured_while_others_worked_is_raised(capsys):
+    found = report.Report("none", dict(MACHINE))
+    for measured, share in ((50.0, "20%"), (200.0, "10%"), (100.0, "10%")):
+        found.raise_peak(measured)
+        found.add(OUTCOME)
+        assert f"{share} of peak" in capsys.readouterr().out
+
+
 class OfAnotherMachine:
     """A worker that needs no GPU: it answers what was written down."""
 
