@@ -18,9 +18,7 @@ import numpy as np
 from .kernel import Array
 
 LINE = 64  # bytes of a cache line, and of the widest vector register
-SMALLEST = (
-    1 << 12
-)  # bytes; what is smaller NumPy makes faster, and wherever it begins is good enough
+SMALLEST = 1 << 12  # bytes; for fewer, the place in the cache's lines hardly matters
 KEPT = 64  # buffers of one size
 MOST = 1 << 31  # bytes in all buffers together; sizes change from batch to batch in some programs
 
