@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import precision
+from .gpu import memory_explained
 
 Array: TypeAlias = npt.NDArray[Any]  # NumPy's on the CPU, CuPy's on the GPU
 
@@ -58,7 +59,8 @@ class Kernel:
                 f"{self.name}: its GPU version is not written yet, but its arrays are on the GPU. "
                 f"Move them with Tensor.to('cpu')."
             )
-        return self.gpu(*map(_contiguous, args))
+        with memory_explained():
+            return self.gpu(*map(_contiguous, args))
 
     def _rounded(self, args: Sequence[Any]) -> Sequence[Any]:
         """The arguments with operands of the precision that is wanted; a GPU rounds them itself."""

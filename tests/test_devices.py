@@ -259,12 +259,14 @@ def test_a_cupy_that_cannot_be_imported_is_no_crash(monkeypatch, tmp_path):
         kernels.gpu.why_no_gpu.cache_clear()
 
 
+class OutOfMemoryError(MemoryError):
+    """What CuPy raises, as far as anybody looks at it."""
+
+
+OutOfMemoryError.__module__ = "cupy.cuda.memory"  # where the real one lives
+
+
 def test_a_gpu_without_memory_says_what_to_do(monkeypatch):
-    class OutOfMemoryError(MemoryError):
-        pass
-
-    OutOfMemoryError.__module__ = "cupy.cuda.memory"  # where the real one lives
-
     def full(self, x, training=None):
         raise OutOfMemoryError("allocating 8 bytes")
 
@@ -273,6 +275,17 @@ def test_a_gpu_without_memory_says_what_to_do(monkeypatch):
     monkeypatch.setattr(layers.Dropout, "call", full)
     with pytest.raises(MemoryError, match=r"GPU has no memory left. Use smaller batches .* 8 byt"):
         model.fit(x, y, verbose=0)
+
+
+def test_a_kernel_says_so_itself_where_no_fit_is_around_it():
+    class OnGpu:
+        __cuda_array_interface__, shape = {}, (8,)
+
+    def full(x):
+        raise OutOfMemoryError("allocating 8 bytes")
+
+    with pytest.raises(MemoryError, match=r"GPU has no memory left. .* CuPy says: alloc"):
+        kernels.Kernel("square.forward", reference=full, cpu=full, gpu=full)(OnGpu())
 
 
 def test_other_lack_of_memory_is_not_blamed_on_the_gpu():
