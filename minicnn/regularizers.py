@@ -10,7 +10,7 @@ import numpy as np
 from minicnn import ops
 from minicnn.arguments import by_name, number, resolve, saved_form
 from minicnn.autograd import Tensor
-from minicnn.backend import filled
+from minicnn.backend import constant, filled
 
 TINY = 1e-12  # Keras': the smallest square of a length that is divided by
 
@@ -137,7 +137,7 @@ class OrthogonalRegularizer(Regularizer):
         lengths = ops.sqrt(ops.maximum(ops.sum(ops.square(rows), 1, keepdims=True), TINY))
         directions = rows / lengths
         count = len(rows.data)
-        others = 1 - np.eye(count, dtype=w.dtype)
+        others = Tensor(constant(1 - np.eye(count, dtype=w.dtype), w.data), device=w.device)
         cosines = ops.abs(directions @ ops.transpose(directions)) * others
         return ops.sum(cosines) * (self.factor / (count * (count - 1)))
 

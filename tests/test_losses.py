@@ -321,6 +321,14 @@ def test_labels_and_outputs_that_do_not_fit_are_refused(loss, y_true, y_pred, ma
         losses.get(loss)(y_true, tensor(y_pred))
 
 
+@pytest.mark.parametrize("activation", [ops.sigmoid, lambda x: ops.softmax(x, axis=0)])
+def test_rows_of_zeros_are_no_probabilities_whatever_has_made_them(activation):
+    scores = Tensor([[0.0, 0.0], [-200.0, -200.0]], requires_grad=True)  # so it is known what has
+    for loss in (CategoricalCrossentropy(), losses.CategoricalFocalCrossentropy()):
+        with pytest.raises(ValueError, match="MC020.*of rows from 0 to"):
+            loss(np.eye(2), activation(scores))
+
+
 def test_rounding_errors_of_probabilities_are_tolerated():
     p = tensor([[1.000001, -0.000001]], np.float32)
     assert SparseCategoricalCrossentropy()([0], p).item() == pytest.approx(0, abs=1e-5)

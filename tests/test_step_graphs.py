@@ -3,6 +3,7 @@
 On a machine without a GPU the emulator stands in for it.
 """
 
+import functools
 import warnings
 
 import numpy as np
@@ -86,6 +87,7 @@ BEGINNINGS = {
     "padded": lambda: [layers.ZeroPadding2D(1), conv(), layers.Cropping2D(1)],
     "activations": lambda: [conv(activation="gelu"), layers.PReLU(), conv(activation="elu")],
     "penalties": lambda: [conv(kernel_regularizer="l1l2", activity_regularizer="l2")],
+    "a penalty of angles": lambda: [layers.Dense(2, kernel_regularizer="orthogonal_regularizer")],
     "constraints": lambda: [conv(kernel_constraint="max_norm")],
 }
 
@@ -126,7 +128,10 @@ LOSSES = {
     "huber": ("huber", NUMBERS, 1),
     "hinge": ("hinge", CLASSES[:, None] % 2, 1),
     "cosine": ("cosine_similarity", ONE_HOT, 4),
+    "focal": (losses.CategoricalFocalCrossentropy(from_logits=True), ONE_HOT, 4),
     "sum": (losses.MeanSquaredError(reduction="sum"), NUMBERS, 1),
+    **{name: (name, ONE_HOT, 4) for name in ("categorical_hinge", "squared_hinge", "log_cosh")},
+    **{name: (name, NUMBERS, 1) for name in ("mape", "msle")},
 }
 
 
@@ -143,10 +148,29 @@ def test_a_sigmoid_and_its_loss_are_the_same(device):
     assert_same(make, loss="binary_crossentropy", y=CLASSES[:, None] % 2)
 
 
+OF_PROBABILITIES = {
+    "binary focal": (losses.BinaryFocalCrossentropy(), "sigmoid"),
+    "focal": (losses.CategoricalFocalCrossentropy(), "softmax"),
+    "divergence": (losses.KLDivergence(), "softmax"),
+    "poisson": (losses.Poisson(), "softmax"),
+}
+
+
+@pytest.mark.parametrize("name", OF_PROBABILITIES)
+def test_losses_of_probabilities_are_the_same(device, name):
+    loss, activation = OF_PROBABILITIES[name]
+
+    def make():
+        return network(conv(), head=[layers.Dense(4, activation=activation)])
+
+    assert_same(make, loss=loss, y=ONE_HOT)
+
+
 def test_sample_weights_are_the_same(device):
     assert_same(lambda: network(conv()), sample_weight=np.arange(20.0))
 
 
+SIMPLE = ("adadelta", "adagrad", "adamax", "nadam", "ftrl", "lamb", "lion")
 OPTIMIZERS = {
     "adam": lambda: optimizers.Adam(0.01),
     "adamw": lambda: optimizers.AdamW(0.01, weight_decay=0.1),
@@ -158,6 +182,7 @@ OPTIMIZERS = {
     "averaged": lambda: optimizers.SGD(0.1, use_ema=True, ema_overwrite_frequency=3),
     "accumulated": lambda: optimizers.SGD(0.1, gradient_accumulation_steps=2),
     "scaled": lambda: optimizers.SGD(0.1, loss_scale_factor=8),
+    **{name: functools.partial(optimizers.get, name) for name in SIMPLE},
 }
 
 
