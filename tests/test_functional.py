@@ -5,9 +5,9 @@ import copy
 import numpy as np
 import pytest
 
-from minicnn import Input, Model, Sequential, layers, models, no_grad, utils
+from minicnn import Input, Model, Sequential, Tensor, layers, models, no_grad, utils
 from minicnn.autograd import Watcher, watch
-from minicnn.layers import Layer
+from minicnn.layers import Layer, operators
 from minicnn.layers.names import reset_names
 from minicnn.layers.pipeline import Pipeline
 from minicnn.models.plan import _stretches
@@ -68,6 +68,13 @@ def test_get_layer_finds_by_name_and_place():
     assert model.get_layer("x") is model.layers[0]
     with pytest.raises(ValueError, match=r"No such layer: ot. Did you mean 'out'\?"):
         model.get_layer("ot")
+
+
+def test_operators_have_no_dtype_of_their_own():
+    x = Input((3,))
+    double = Model(x, layers.Dense(2, dtype="float64")(x) * 2)
+    assert double(np.ones((1, 3))).dtype == np.float64
+    assert operators.Add()(Tensor([[1, 2]]), 1).dtype == np.float32  # but whole numbers get one
 
 
 def test_shared_layers_have_their_weights_once():

@@ -153,6 +153,30 @@ def test_files_say_what_a_layer_was_built_for():
     assert ready.get_further_config() == {}
 
 
+def test_a_layer_that_is_built_anew_checks_its_inputs_anew():
+    plain, x = layers.LayerNormalization(center=False, scale=False), np.ones((1, 5))
+    plain(x)
+    plain.built = False
+    plain.build((None, 3))
+    with pytest.raises(ValueError, match=r"built for inputs of shape \(None, 3\), but got .*1, 5"):
+        plain(x)
+
+
+def test_parts_that_come_late_in_build_are_parts():
+    class Late(layers.Layer):
+        def build(self, input_shape):
+            super().build(input_shape)
+            self.parts = [layers.Dense(2, name="mine")]
+
+        def call(self, x):
+            return self.parts[0](x)
+
+    late = Late(name="late", trainable=False)
+    late(np.ones((1, 3)))
+    assert [weight.path for weight in late.weights] == ["late/mine/kernel", "late/mine/bias"]
+    assert not late.trainable_weights
+
+
 def test_an_unknown_keyword_is_answered_with_the_known_ones():
     with pytest.raises(ValueError, match="Dense: unknown keyword 'unit'") as raised:
         layers.Dense(3, unit=4)

@@ -189,7 +189,7 @@ class Layer(Hookable):
         Args:
             input_shape: shape of the input with its batch axis: (None, 32, 32, 3).
         """
-        self.built = True
+        self.built, self._fitting = True, None
         self._built_for = mapped_shapes(tuple, input_shape)
         self._has_parts = bool(parts_of(self))
 
@@ -203,7 +203,6 @@ class Layer(Hookable):
             shape = self.declared_input_shape or calling.any_batch(input_shape)
             self.build(shape)
             self.built = True  # here too: who writes a build may forget to call super().build
-            self._fitting = None
             self._built_for = shape
             self._has_parts = bool(parts_of(self))
             if self._has_parts:
