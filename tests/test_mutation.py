@@ -3,10 +3,12 @@
 import ast
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import forking
 import planting
 import pytest
 import score
@@ -85,6 +87,19 @@ def test_a_mutant_differs_in_what_it_computes_only(found):
         assert ast.dump(changed) != ast.dump(ast.parse(SOURCE))
         assert '"""Say nothing: 1 + 1."""' in mutant.source
         assert 'raise ValueError(f"{x + 1}")' in mutant.source or "if False" in mutant.source
+
+
+def test_a_mutant_that_loops_for_ever_is_ended_soon(monkeypatch):
+    def loop():
+        while True:
+            pass
+
+    monkeypatch.setattr(trial, "_limit", lambda seconds: seconds / 10)
+    quick = trial.Quick(score.ROOT / "minicnn", [], 1)
+    monkeypatch.setattr(quick, "_plant", lambda mutant: None)
+    monkeypatch.setattr(quick, "_fails", lambda item, following: loop())
+    ((_, status),) = forking.forked([(None, [(None, 1.0)])], quick._try, lambda job: 3600, 1)
+    assert status == -signal.SIGPROF
 
 
 def test_every_folder_has_witnesses_that_exist():

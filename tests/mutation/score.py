@@ -12,7 +12,9 @@ a gap in the tests, or a change that computes the same, as the files in equivale
 are not tried again, since who survives takes all tests; but with --explained they alone are, and
 those that are caught are printed: their explanation is wrong. The exit code is 1 if anything is.
 
-The folder cuda stands for the .cu files of kernels/, which the emulator runs; it needs g++.
+The folder minicnn stands for the files in it, without those of the folders within: the engine, and
+what losses and layers share. The folder cuda stands for the .cu files of kernels/, which the
+emulator runs; it needs g++.
 """
 
 from __future__ import annotations
@@ -37,6 +39,12 @@ from trial_cuda import OnEmulator
 TRAINING = " training_parts contract_training"
 CAPTURED = " step_graphs"  # on the emulator, but quick
 WITNESSES = {  # folder: the tests that must notice
+    "minicnn": "engine gradients ops op_errors op_details ops_like_numpy hooks backward_hooks"
+    " anomaly calculus checkpointing activations arguments constraints regularizers initializers"
+    " losses loss_formulas metrics metric_formulas metric_details image_layers scaling devices"
+    " warp_kernels mixed_precision reproducibility serialization config gradcheck"
+    + TRAINING
+    + CAPTURED,
     "minicnn/ops": "op_errors op_details window_ops norm_ops ops_like_numpy op_kernels ops"
     " activations engine gradients merging fusion batch_norm" + CAPTURED,
     "minicnn/layers": "layers layer_gradients layer_settings noise config arguments regularizers"
@@ -58,6 +66,7 @@ WITNESSES = {  # folder: the tests that must notice
 COMPILED = "ops gradients"  # what else tests kernels that are compiled
 TOOLS = {"compiling", "warmup", "threads", "cuda", "gpu", "memory", "prefetch"}  # compute nothing
 TOOLS |= {"part_compiler", "second_compiler", "graphs"}
+TOOLS |= {"__main__", "describing", "explanation", "files", "late", "notices", "source_code"}
 ONLY = "not emulator"
 SLOW_AS_PYTHON = (
     "(kernels or cuda or optimizer) and (random or larger_than or many or tutorial or caches"
@@ -97,7 +106,7 @@ def survivors(folder: str, chosen: list[Mutant], at_once: int) -> tuple[list[Mut
     if folder == "cuda":
         return _apart(_on_emulator, chosen, tests, at_once)
     plain = folder == "kernels"
-    tests = [folder, *tests]
+    tests = [*map(str, files(folder, [])), *tests]
     only = f"{ONLY} and not ({SLOW_AS_PYTHON})" if plain else ONLY
     found, unsure = _apart(_quick, folder, chosen, [*tests, "-k", only], at_once, plain)
     if unsure:

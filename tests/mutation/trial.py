@@ -14,6 +14,7 @@ import importlib.machinery
 import itertools
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -63,7 +64,7 @@ class Quick:
         self._prepare()
         gc.freeze()  # else each trial would copy all that its garbage collector looks at
         jobs = [(m, witnesses.get(m.place, [])) for m in [*_honest(self.mutants), *self.mutants]]
-        trials = forked(jobs, self._try, self._limit, self.at_once)
+        trials = forked(jobs, self._try, self._last_limit, self.at_once)
         for done, ((mutant, called_by), status) in enumerate(trials, start=1):
             if done % 100 == 0:
                 print(f"  {done} tried, {len(self.survivors)} survive", file=sys.stderr)
@@ -129,17 +130,27 @@ class Quick:
         except ValueError:
             return UNSURE
         tests = _with_following([item for item, _ in witnesses])
-        return int(any(self._fails(item, following) for item, following in tests))
+        for (item, following), (_, seconds) in zip(tests, witnesses, strict=True):
+            # of the processor's time, which no other program takes; then this process is ended
+            signal.setitimer(signal.ITIMER_PROF, _limit(seconds))
+            if self._fails(item, following):
+                return 1
+        return 0
 
-    def _limit(self, job: tuple[Mutant, list[tuple[pytest.Item, float]]]) -> float:
-        """A mutant may loop for ever: seconds after which it has been noticed."""
-        return 20 + 10 * sum(seconds for _, seconds in job[1])
+    def _last_limit(self, job: tuple[Mutant, list[tuple[pytest.Item, float]]]) -> float:
+        """Seconds after which a mutant has been noticed that lets all tests wait for something."""
+        return sum(_limit(seconds) for _, seconds in job[1]) + 20
 
     def _fails(self, item: pytest.Item, following: pytest.Item | None) -> bool:
         """Run a test; what it shares with the following one stays."""
         self._failed = False
         item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
         return self._failed
+
+
+def _limit(seconds: float) -> float:
+    """How long a test may take: with a mutant it may loop for ever."""
+    return 10 + 10 * seconds
 
 
 def _with_following(items: list[pytest.Item]) -> Iterator[tuple[pytest.Item, pytest.Item | None]]:
