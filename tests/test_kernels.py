@@ -18,7 +18,7 @@ from minicnn.ops.window import place_window
 
 conv2d, max_pool2d, average_pool2d = kernels.conv2d, kernels.max_pool2d, kernels.average_pool2d
 
-from minicnn.kernels import precision, prefetch, sweep  # noqa: E402  conv2d has imported them
+from minicnn.kernels import exponential, precision, prefetch, sweep  # noqa: E402  conv2d has imported them
 from minicnn.kernels.compiling import compiled  # noqa: E402
 
 NO_PADDING = ((0, 0), (0, 0))
@@ -631,6 +631,15 @@ def test_sigmoid_and_tanh_are_exact_to_the_last_two_digits(name, size, dtype):
     np.testing.assert_array_less(
         np.abs(y - wanted), 3 * np.maximum(info.eps * np.abs(wanted), info.smallest_subnormal)
     )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_series_of_a_power_of_e_is_exact_to_the_last_digit_but_one(dtype):
+    """At its ends, ln 2 / 2 from 0, where a term too few or too many would show first."""
+    for z in np.concatenate([np.linspace(0.33, 0.3465, 100), np.linspace(-0.3465, -0.33, 100)]):
+        n, series = exponential.power_parts(dtype(z))
+        exact = np.expm1(np.longdouble(dtype(z)))
+        assert n == 0 and abs(series - exact) < 2 * np.spacing(dtype(abs(exact)))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
