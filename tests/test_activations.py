@@ -105,6 +105,11 @@ def test_relu_with_all_its_settings(settings, wanted):
     np.testing.assert_array_equal(activations.relu(x, **settings).numpy(), wanted)
 
 
+def test_relu_with_a_threshold_leaves_nothing_of_minus_infinity():
+    y = activations.relu(Tensor([-np.inf, -1.0, np.inf]), threshold=1.0).numpy()
+    np.testing.assert_array_equal(y, [0, 0, np.inf])
+
+
 @pytest.mark.parametrize("settings", [{}, {"negative_slope": 0.5}, {"threshold": 1.0}])
 def test_relu_keeps_nan(settings):
     assert np.isnan(activations.relu(Tensor([np.nan]), **settings, max_value=6.0).item())

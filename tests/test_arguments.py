@@ -58,6 +58,7 @@ def test_a_saved_none_is_what_was_given_or_of_no_argument_that_we_know():
         ((8, 4, 4), (8, 4, 4, 10), "sparse"),
         ((8, 4, 4, 1), (8, 4, 4, 10), "sparse"),
         ((8, 4, 4, 10), (8, 4, 4, 10), "categorical"),
+        ((8, 4), (8, 4, 1), "binary"),
     ],
 )
 def test_shapes_tell_the_kind_of_labels(y_true, y_pred, kind):
@@ -70,6 +71,7 @@ def test_weights_multiply_what_they_are_meant_for(weights):
     assert np.broadcast_shapes(fitted.shape, (2, 3)) == (2, 3)
 
 
-def test_as_many_weights_as_columns_are_refused():
-    with pytest.raises(ValueError, match=r"x: sample_weight has shape \(3,\).*: \(2,\)"):
-        fitting_weights("x", np.ones(3), (2, 3))
+@pytest.mark.parametrize("shape", [(3,), (2, 2)])
+def test_weights_for_other_columns_are_refused(shape):
+    with pytest.raises(ValueError, match=r"x: sample_weight has shape \(.*: \(2,\)"):
+        fitting_weights("x", np.ones(shape), (2, 3))

@@ -293,6 +293,13 @@ def test_other_lack_of_memory_is_not_blamed_on_the_gpu():
         raise MemoryError("the CPU")
 
 
+def test_of_arrays_that_are_not_numpys_the_gpu_is_the_device():
+    class OnGpu:
+        __cuda_array_interface__ = {}
+
+    assert backend.device_of(OnGpu()) == "gpu"
+
+
 def test_without_a_compiler_the_emulator_says_what_to_install(monkeypatch):
     monkeypatch.setenv("MINICNN_EMULATOR_CXX", "no-such-compiler")
     with pytest.raises(RuntimeError, match=r"the emulator cannot be used, because .*apt install g"):

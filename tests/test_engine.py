@@ -414,6 +414,7 @@ def test_operators_follow_numpy():
         (x.reshape(1, -1), a.reshape(1, -1)),
         (x.reshape((4, 1)), a.reshape((4, 1))),
         (x.transpose(1, 0), a.transpose(1, 0)),
+        (x.transpose((1, 0)), a.transpose((1, 0))),
         (x.transpose(), a.transpose()),
         (x.astype("float32"), a.astype("float32")),
     ):

@@ -295,6 +295,7 @@ PROBABILITIES = np.full((4, 3), 1 / 3)
         ("sparse_categorical_crossentropy", np.zeros(()), np.zeros(()), "MC010"),
         ("categorical_crossentropy", np.zeros(4), PROBABILITIES, "MC011.*to_categorical.*3"),
         ("categorical_crossentropy", np.zeros((4, 1)), PROBABILITIES, "MC011.*'sparse'"),
+        ("categorical_crossentropy", np.zeros((1, 2)), [[[0.5, 0.5]] * 2], "MC011.*'sparse'"),
         ("categorical_crossentropy", np.zeros((4, 2)), PROBABILITIES, "MC010"),
         (
             "sparse_categorical_crossentropy",
@@ -341,11 +342,25 @@ def test_rounding_errors_of_probabilities_are_tolerated():
         (SparseCategoricalCrossentropy(from_logits=True), [0]),
         (CategoricalCrossentropy(from_logits=True), [[1, 0]]),
         (BinaryCrossentropy(from_logits=True), [[1, 0]]),
+        (losses.CategoricalFocalCrossentropy(from_logits=True), [[1, 0]]),
     ],
 )
 def test_an_activation_and_from_logits_together_are_refused(loss, y_true, activation):
     with pytest.raises(ValueError, match="MC021.*would be applied twice"):
         loss(y_true, activation(tensor([[1.0, 2.0]])))
+
+
+def test_class_numbers_may_lie_along_the_axis_of_the_classes():
+    y_pred = tensor(np.arange(24.0).reshape(2, 3, 4) ** 1.5)
+    labels, settings = np.arange(8).reshape(2, 4) % 3, {"from_logits": True, "axis": 1}
+    wanted = losses.sparse_categorical_crossentropy(labels, y_pred, **settings)
+    found = losses.sparse_categorical_crossentropy(labels[:, None], y_pred, **settings)
+    np.testing.assert_array_equal(found.numpy(), wanted.numpy())
+
+
+def test_of_a_single_class_labels_can_be_ignored_too():
+    loss = SparseCategoricalCrossentropy(ignore_class=-1, reduction=None)
+    np.testing.assert_allclose(loss([-1, 0], tensor([[1.0], [1.0]])).numpy(), [0, 0], atol=1e-6)
 
 
 def test_nan_outputs_give_a_nan_loss():
