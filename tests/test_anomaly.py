@@ -53,6 +53,12 @@ def quiet(model, *arguments, **keywords):
         return model.fit(*arguments, verbose=0, **keywords)
 
 
+def test_an_input_that_is_not_finite_is_named_as_the_cause():
+    said = r"forward of Exp.* has 1 NaN, .*Of its inputs, input 0, x, has 1 NaN, .*at \[1\]"
+    with pytest.raises(Anomaly, match=said), detect_anomaly():
+        ops.exp(Tensor([1.0, np.nan]))
+
+
 def test_the_first_op_forward_is_named_with_layer_and_line():
     layer = Logarithm(name="logarithm")
     line = line_of(Logarithm, "ops.log")

@@ -202,3 +202,10 @@ def test_against_torch():
 def test_mistakes_are_explained(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("derivative", [jacobian, hessian])
+def test_results_that_can_be_differentiated_may_be_asked_for_at_arrays(derivative):
+    found = derivative(lambda x: ops.sum(x**3), np.array([1.0, 2.0]), create_graph=True)
+    wanted = {jacobian: [3.0, 12.0], hessian: [[6.0, 0.0], [0.0, 12.0]]}[derivative]
+    np.testing.assert_allclose(found.numpy(), wanted)
