@@ -71,7 +71,7 @@ def test_weights_multiply_what_they_are_meant_for(weights):
     assert np.broadcast_shapes(fitted.shape, (2, 3)) == (2, 3)
 
 
-@pytest.mark.parametrize("shape", [(3,), (2, 2)])
+@pytest.mark.parametrize("shape", [(3,), (2, 2), (1,)])
 def test_weights_for_other_columns_are_refused(shape):
     with pytest.raises(ValueError, match=r"x: sample_weight has shape \(.*: \(2,\)"):
         fitting_weights("x", np.ones(shape), (2, 3))

@@ -62,6 +62,12 @@ def test_a_mask_that_is_drawn_again_would_be_noticed():
     assert not np.array_equal(one[0], other[0])
 
 
+def test_what_is_no_tensor_is_handed_on_as_it_is():
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    checkpoint(lambda x, factor: x * factor, x * 1, 3).sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [3, 3])
+
+
 def test_the_function_runs_once():
     runs = []
 

@@ -293,6 +293,13 @@ def test_other_lack_of_memory_is_not_blamed_on_the_gpu():
         raise MemoryError("the CPU")
 
 
+@needs_emulator
+def test_a_variable_moves():
+    variable = Variable(np.ones(3, np.float32))
+    variable.move("emulator")
+    assert backend.device_of(variable.data) == variable.device == "emulator"
+
+
 def test_of_arrays_that_are_not_numpys_the_gpu_is_the_device():
     class OnGpu:
         __cuda_array_interface__ = {}
