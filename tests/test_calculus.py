@@ -209,3 +209,8 @@ def test_results_that_can_be_differentiated_may_be_asked_for_at_arrays(derivativ
     found = derivative(lambda x: ops.sum(x**3), np.array([1.0, 2.0]), create_graph=True)
     wanted = {jacobian: [3.0, 12.0], hessian: [[6.0, 0.0], [0.0, 12.0]]}[derivative]
     np.testing.assert_allclose(found.numpy(), wanted)
+
+
+def test_a_tuple_of_numbers_is_several_inputs():
+    rows = jacobian(lambda x, y: x * y, (2.0, 3.0))
+    assert [row.item() for row in rows] == [3, 2]

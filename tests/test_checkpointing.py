@@ -5,7 +5,17 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from minicnn import Tensor, check_gradient, checkpoint, grad, layers, no_grad, ops, random
+from minicnn import (
+    Tensor,
+    check_gradient,
+    checkpoint,
+    grad,
+    layers,
+    losses,
+    no_grad,
+    ops,
+    random,
+)
 from minicnn.variable import Variable
 
 
@@ -66,6 +76,12 @@ def test_what_is_no_tensor_is_handed_on_as_it_is():
     x = Tensor([1.0, 2.0], requires_grad=True)
     checkpoint(lambda x, factor: x * factor, x * 1, 3).sum().backward()
     np.testing.assert_array_equal(x.grad.numpy(), [3, 3])
+
+
+def test_probabilities_keep_the_scores_that_they_were_made_of():
+    scores = Tensor([[0.0, 1000.0]], requires_grad=True)
+    loss = checkpoint(lambda p: losses.categorical_crossentropy([[1, 0]], p), ops.softmax(scores))
+    assert loss.item() == 1000
 
 
 def test_the_function_runs_once():

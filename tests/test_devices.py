@@ -300,6 +300,12 @@ def test_a_variable_moves():
     assert backend.device_of(variable.data) == variable.device == "emulator"
 
 
+@needs_emulator
+def test_a_detached_tensor_stays_where_it_is():
+    set_device("emulator")  # where new ones are born
+    assert Tensor(np.ones(3), device="cpu").detach().device == "cpu"
+
+
 def test_of_arrays_that_are_not_numpys_the_gpu_is_the_device():
     class OnGpu:
         __cuda_array_interface__ = {}

@@ -452,6 +452,12 @@ def test_an_op_object_serves_one_call():
         square(leaf())
 
 
+def test_a_variable_keeps_its_shape():
+    weight = Variable(np.ones((2, 3)), "weight")
+    with pytest.raises(ValueError, match=r"weight: has shape \(2, 3\), but was .* \(3, 2\)"):
+        weight.assign(np.ones((3, 2)))
+
+
 def test_ops_want_tensors():
     with pytest.raises(TypeError, match="Square: wants tensors, but got ndarray"):
         Square()(np.ones(2))
@@ -489,6 +495,10 @@ WRONG = {
     "count": (
         lambda self, dy: (dy, dy),
         (ValueError, r"Wrong\.backward: returned 2 gradients, but the op has 1 input"),
+    ),
+    "list": (
+        lambda self, dy: [dy],
+        (TypeError, r"Wrong\.backward: returned a list, but several gradients must be a tuple"),
     ),
     "array": (
         lambda self, dy: dy.data,

@@ -99,3 +99,15 @@ def test_a_config_makes_the_same_regularizer(regularizer):
 def test_bad_settings_are_refused(make, error, match):
     with pytest.raises(error, match=match):
         make()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_penalty_has_the_dtype_of_the_weight(dtype):
+    w = Tensor(np.array([[1.0, 0.0], [3.0, 4.0]], dtype))
+    for regularizer in (L1(0.5), L2(0.5), L1L2(0.5, 0.5), OrthogonalRegularizer(0.5)):
+        assert regularizer(w).dtype == dtype
+
+
+def test_rows_that_all_point_into_one_direction_cost_the_factor():
+    w = Tensor(np.outer([1.0, 2.0, -3.0], [1.0, 1.0, 4.0, 0.0]))
+    assert OrthogonalRegularizer(0.5)(w).item() == pytest.approx(0.5)
