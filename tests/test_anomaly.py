@@ -59,6 +59,12 @@ def test_an_input_that_is_not_finite_is_named_as_the_cause():
         ops.exp(Tensor([1.0, np.nan]))
 
 
+def test_an_input_that_is_empty_is_called_so():
+    with pytest.raises(Anomaly, match="input 0, xs, is empty; input 1, xs, has 1 NaN"):
+        with detect_anomaly():
+            ops.concatenate([Tensor(np.ones(0)), Tensor(np.array([np.nan, 1]))])
+
+
 def test_the_first_op_forward_is_named_with_layer_and_line():
     layer = Logarithm(name="logarithm")
     line = line_of(Logarithm, "ops.log")

@@ -214,3 +214,9 @@ def test_results_that_can_be_differentiated_may_be_asked_for_at_arrays(derivativ
 def test_a_tuple_of_numbers_is_several_inputs():
     rows = jacobian(lambda x, y: x * y, (2.0, 3.0))
     assert [row.item() for row in rows] == [3, 2]
+
+
+def test_results_can_be_differentiated_by_the_direction():
+    v = Tensor([1.0, 2.0], requires_grad=True)
+    _, along = jvp(lambda x: ops.sum(x**2), Tensor([3.0, 5.0]), v, create_graph=True)
+    np.testing.assert_allclose(grad(along, [v])[0].numpy(), [6, 10])

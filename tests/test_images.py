@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from minicnn import utils
-from minicnn.resampling import METHODS, resampled, shares
+from minicnn.resampling import METHODS, resampled, shares, taps
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
 
@@ -183,3 +183,12 @@ def test_arrays_become_the_images_of_keras(keras, channels):
     x = np.random.default_rng(0).normal(size=(5, 4, channels))
     theirs, ours = keras.utils.array_to_img(x), utils.array_to_img(x)
     assert theirs.mode == ours.mode and np.array_equal(np.asarray(theirs), np.asarray(ours))
+
+
+@pytest.mark.parametrize("old, new", [(5, 3), (3, 5)])
+def test_a_place_without_a_share_is_one_that_is_looked_at_anyway(old, new):
+    places, factors = taps(shares(old, new, "bilinear"))
+    assert (factors == 0).any()
+    np.testing.assert_array_equal(
+        np.where(factors == 0, places, places[0]), [places[0]] * len(places)
+    )

@@ -120,3 +120,8 @@ def test_one_seed_decides_weights_order_dropout_augmentation_and_the_split(tmp_p
     one, again, other = (trained_on_pictures(seed, tmp_path) for seed in (1, 1, 2))
     assert same(one, again)
     assert not any(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_a_seed_below_zero_is_refused():
+    with pytest.raises(ValueError, match="set_seed: seed must be at least 0"):
+        set_seed(-1)

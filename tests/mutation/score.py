@@ -42,7 +42,9 @@ WITNESSES = {  # folder: the tests that must notice
     "minicnn": "engine gradients ops op_errors op_details ops_like_numpy hooks backward_hooks"
     " anomaly calculus checkpointing activations arguments constraints regularizers initializers"
     " losses loss_formulas metrics metric_formulas metric_details image_layers scaling devices"
-    " mixed_precision reproducibility serialization config gradcheck" + TRAINING + CAPTURED,
+    " mixed_precision reproducibility serialization config gradcheck gradcheck_limits images"
+    + TRAINING
+    + CAPTURED,
     "minicnn/ops": "op_errors op_details window_ops norm_ops ops_like_numpy op_kernels ops"
     " activations engine gradients merging fusion batch_norm" + CAPTURED,
     "minicnn/layers": "layers layer_gradients layer_settings noise config arguments regularizers"
