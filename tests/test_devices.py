@@ -121,6 +121,9 @@ def test_a_data_set_without_room_stays_on_the_cpu(monkeypatch):
     monkeypatch.setattr(backend, "_device", "gpu")
     monkeypatch.setattr(kernels.gpu, "free_bytes", lambda: 3999)
     assert backend.kept_on_device(x) is x
+    monkeypatch.setattr(backend, "born", lambda x: "on the GPU")
+    monkeypatch.setattr(kernels.gpu, "free_bytes", lambda: 4000)
+    assert backend.kept_on_device(x) == "on the GPU"
 
 
 def test_tensors_are_born_on_the_device(device):

@@ -141,6 +141,7 @@ def test_a_cpu_knows_no_tf32():
     x, weight = normal(1, 4, 4), normal(2, 4, 4)
     before = kernels.matmul.multiply(x, weight, None, False).copy()
     minicnn.allow_tf32(True)
+    assert kernels.precision.allows_tf32()
     np.testing.assert_array_equal(kernels.matmul.multiply(x, weight, None, False), before)
 
 

@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import pytest
 
-from minicnn import Model, Sequential, layers, losses, optimizers, random, trace
+from minicnn import Model, Sequential, Tensor, layers, losses, optimizers, random, trace
 from minicnn.callbacks import Callback, LearningRateScheduler
 from minicnn.layers import Layer
 from minicnn.models import captured as captured_steps
@@ -356,6 +356,19 @@ def test_a_layer_that_looks_at_numbers_is_a_reason(device):
     assert "because" in said and "captur" in model.step_graphs.why_not
     eager, _ = compiled(conv(), Looking(), layers.Dropout(0.5, seed=3), jit_compile=False)
     assert not eager.step_graphs.why_not
+
+
+class Bringing(Layer):
+    """A layer that brings numbers of the CPU along, which the next step may have others of."""
+
+    def call(self, x):
+        return x + Tensor(np.ones(3, np.float32))
+
+
+def test_a_layer_that_copies_from_the_cpu_is_a_reason(device):
+    model, said = compiled(conv(), Bringing())
+    assert model.step_graphs.graph is None and "MC060" in said
+    assert "an array of shape (3,) was copied from the CPU" in model.step_graphs.why_not
 
 
 def test_after_a_capture_that_failed_the_model_learns_as_if_nothing_had_been(device):
