@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from minicnn import Input, Model, Sequential, Tensor, grad, layers, trace
+from minicnn import Input, Model, Sequential, Tensor, checkpoint, grad, layers, ops, trace
 from minicnn.layers.hooks import observers
 
 X = np.random.default_rng(0).normal(size=(4, 8, 8, 3)).astype(np.float32)
@@ -226,6 +226,21 @@ def test_trace_prints_the_norm_of_what_an_op_gives(capsys):
     norms = {line[0]: line[-1] for line in lines_of(capsys.readouterr().out) if "->" in line}
     assert norms["Multiply"] == f"{np.sqrt(2 * (9 + 16)):.3g}"  # of both gradients: x and x
     assert norms["Add"] == "10"
+
+
+class Twice(layers.Layer):
+    """A layer of two ops, which computes them again instead of keeping what they made."""
+
+    def call(self, x):
+        return checkpoint(lambda x: ops.square(ops.square(x)), x)
+
+
+def test_trace_heads_several_ops_once_and_lists_no_part_of_a_backward(capsys):
+    with trace():
+        Twice(name="twice")(Tensor([1.0, 2.0], requires_grad=True)).sum().backward()
+    forward, backward = capsys.readouterr().out.split("\nbackward\n")
+    names = [" ".join(line[0] for line in lines_of(part)) for part in (forward, backward)]
+    assert names == ["forward twice Square Square Recompute Sum", "Sum twice Recompute total"]
 
 
 def test_trace_writes_files(tmp_path, capsys):
