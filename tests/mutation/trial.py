@@ -131,7 +131,7 @@ class Quick:
             return UNSURE
         tests = _with_following([item for item, _ in witnesses])
         for (item, following), (_, seconds) in zip(tests, witnesses, strict=True):
-            # of the processor's time, which no other program takes; then this process is ended
+            # counts the processor's time, whatever else it does; when it is over, we are ended
             signal.setitimer(signal.ITIMER_PROF, _limit(seconds))
             if self._fails(item, following):
                 return 1
