@@ -87,7 +87,24 @@ def test_a_protected_array_that_owns_its_memory_is_unlocked_and_stays_protected(
     assert given.flags.carray  # still
 
 
-def test_protected_memory_is_unlocked_and_lives_as_long_as_it_is_seen():
+class Raced(np.ndarray):
+    """An array that another thread protects again as soon as it is unlocked."""
+
+    def setflags(self, write, *others):
+        super().setflags(write and not self.flags.owndata, *others)
+
+
+def test_an_array_that_another_thread_protects_meanwhile_is_unlocked_all_the_same():
+    x = Raced((2, 3))
+    x.fill(4)
+    x.flags.writeable = False
+    assert x.flags.owndata
+    given = handed(x)
+    assert given.flags.carray and not x.flags.writeable
+    assert np.shares_memory(given, x)
+
+
+def test_protected_memory_is_unlocked_and_kept_while_it_is_seen():
     x = np.frombuffer(np.arange(6.0).tobytes()).reshape(2, 3)  # bytes never change
     given = handed(x)
     assert given.flags.carray and not x.flags.writeable

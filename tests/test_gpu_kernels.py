@@ -28,6 +28,16 @@ def test_rows_of_any_type_are_converted(given, xp):  # noqa: F811
         assert y.dtype == dtype
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(0, 3), (5, 0), (256,), (257,), (90, 3, 5)])
+def test_rows_collect_in_the_order_of_the_cpu(shape, dtype, xp):  # noqa: F811
+    dy = normal(1, *shape).astype(dtype)
+    places = np.random.default_rng(2).integers(0, 7, len(dy))
+    dx = kernels.rows.scatter(*on_device(xp, (dy, places)), 9)
+    np.testing.assert_array_equal(dx.get(), kernels.rows.scatter(dy, places, 9))
+    assert dx.dtype == dtype
+
+
 @pytest.mark.parametrize("shape", [(1, 3), (2, 1), (130, 33), (3000, 5)])
 def test_the_moments_of_numbers_far_from_0_keep_their_digits(shape, xp):  # noqa: F811
     x = (1e4 + normal(1, *shape)).astype(np.float32)

@@ -370,6 +370,7 @@ def simple():
         "matmul.weight_grad": (normal(1, 45, 37), normal(2, 45, 70)),
         "softmax.forward": (normal(1, 45, 37),),
         "rows.gather": (normal(1, 9, 8, 4), np.array([8, 0, 3, 3] * 4), "float32"),
+        "rows.scatter": (normal(1, 16, 8, 4), np.array([8, 0, 3, 3] * 4), 9),
         "augment.gather": (normal(1, 2, 4, 5, 64), *PLACES, 0.5),
         "augment.scatter": (normal(2, 2, 3, 6, 64), *PLACES, (2, 4, 5, 64)),
         "warp.gather": (normal(1, 2, 4, 5, 64), TRANSFORMS, True, "constant", 0.5),
@@ -531,6 +532,19 @@ def test_rows_are_those_of_numpy_converted(given, shape):
         y = kernels.rows.gather(x, places, dtype)
         assert y.dtype == dtype
         np.testing.assert_array_equal(y, x[places].astype(dtype))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(0, 3), (5, 0), (256,), (257,), (6, 2, 3), (90, 3, 5)])
+def test_rows_that_were_read_several_times_collect_all_gradients(shape, dtype):
+    dy = normal(1, *shape).astype(dtype)
+    places = np.random.default_rng(2).integers(0, 7, len(dy))
+    dx = kernels.rows.scatter(dy, places, 9)
+    expected = np.zeros((9, *shape[1:]), dtype)
+    for k, place in enumerate(places):
+        expected[place] += dy[k]
+    assert dx.dtype == dtype
+    np.testing.assert_array_equal(dx, expected)
 
 
 def test_copied_pixels_give_their_gradients_back():

@@ -127,6 +127,9 @@ INDICES = [
     [True, False, True],
     (slice(None), [False, True, True, True]),
     (np.array([True, False, True]), 1),
+    ([0, 0], None, [1, 1]),
+    ([0, 1, 0], ..., [1, 1, 1]),
+    ([[True] * 4, [False] * 4, [True, False] * 2], [0, 0, 1, 1, 0, 1]),
     np.array(2),
 ]
 

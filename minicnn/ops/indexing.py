@@ -1,5 +1,6 @@
 """Read numbers at some places, or write them there: each is the other's gradient."""
 
+import math
 from types import EllipsisType
 from typing import Any
 
@@ -30,14 +31,20 @@ class Write(Op):
         self.index, self.distinct, self.x_shape = index, distinct, x_shape
 
     def forward(self, dy: Array) -> Array:
+        if not self.distinct:
+            return self._collected(dy)
         dx = filled(self.x_shape, 0, like=dy)
-        if self.distinct:
-            dx[self.index] = dy
-        else:
-            array_module(dy).add.at(
-                dx, self.index, dy
-            )  # += would count a place that comes twice only once
+        dx[self.index] = dy
         return dx
+
+    def _collected(self, dy: Array) -> Array:
+        """The gradient where places may come twice: dx[index] += dy would count them only once."""
+        touched = _axes_touched(self.index, len(self.x_shape))
+        shape, row = self.x_shape[:touched], self.x_shape[touched:]
+        rows = math.prod(shape)
+        places = array_module(dy).arange(rows).reshape(shape)[self.index].reshape(-1)
+        dx = kernels.rows.scatter(dy.reshape(len(places), *row), places, rows)
+        return dx.reshape(self.x_shape)
 
     def backward(self, ddx: Tensor) -> Tensor:
         return Read(self.index, self.distinct)(ddx)
@@ -65,6 +72,8 @@ def getitem(x: Tensor, index: Any) -> Tensor:
         IndexError: the index does not fit the shape of x.
         TypeError: an array in the index holds neither integers nor truth values.
 
+    Kernels: kernels/rows.py, for the gradient where arrays of integers choose.
+
     >>> x = Tensor([[1.0, 2.0], [3.0, 4.0]])
     >>> getitem(x, 1), getitem(x, (slice(None), 0)), getitem(x, np.array([1, 1, 0])).shape
     (Tensor([3. 4.]), Tensor([1. 3.]), (3, 2))
@@ -75,6 +84,20 @@ def getitem(x: Tensor, index: Any) -> Tensor:
         return Read(parts, distinct)(x)
     except IndexError as error:
         raise IndexError(f"getitem: {error}; the tensor has shape {x.shape}.") from None
+
+
+def _axes_touched(index: tuple[Any, ...], ndim: int) -> int:
+    """How many axes an index looks into; of all others it takes whole rows."""
+    if any(part is Ellipsis for part in index):
+        return ndim
+    return sum(_axes_of(part) for part in index)
+
+
+def _axes_of(part: Any) -> int:
+    """How many axes one part of an index looks into: an array of truth values has its own."""
+    if part is None:
+        return 0
+    return part.ndim if hasattr(part, "dtype") and part.dtype.kind == "b" else 1
 
 
 def _part(part: Any, x: Tensor) -> Any:
