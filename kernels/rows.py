@@ -98,7 +98,7 @@ def _scatter_cpu(dy, places, rows):
 def _scatter_gpu(dy, places, rows):
     dx = cuda.zeros((rows, *dy.shape[1:]), dy.dtype, like=dy)
     order = places.argsort(kind="stable")  # equal places come to stand together, in the order of k
-    args = dx, dy, places[order].astype(np.int64, copy=False), order.astype(np.int64, copy=False)
+    args = dx, dy, places[order].astype(np.int64, copy=False), order
     row, given = math.prod(dy.shape[1:]), C_TYPES[dy.dtype.name]
     grid, defines = cuda.blocks(dy.size), {"GIVEN": given}
     cuda.launch("rows", "scatter", grid, 256, *args, row, dy.size, defines=defines, long_index=True)

@@ -116,6 +116,8 @@ def test_an_array_in_which_an_int_cannot_count_is_refused(xp, monkeypatch):
         kernels.relu.forward(x)
     rows = kernels.rows.gather(x, xp.asarray([1]), "float32")
     np.testing.assert_array_equal(rows.get(), np.ones((1, 3)))
+    dx = kernels.rows.scatter(x, xp.asarray([1, 1]), 2)
+    np.testing.assert_array_equal(dx.get(), [[0, 0, 0], [2, 2, 2]])
 
 
 def test_a_launch_wants_contiguous_arrays_of_a_gpu(xp):

@@ -18,7 +18,7 @@ from minicnn.ops.window import place_window
 
 conv2d, max_pool2d, average_pool2d = kernels.conv2d, kernels.max_pool2d, kernels.average_pool2d
 
-from minicnn.kernels import exponential, precision, prefetch, sweep  # noqa: E402  conv2d has imported them
+from minicnn.kernels import precision, prefetch, sweep  # noqa: E402  conv2d has imported them
 from minicnn.kernels.compiling import compiled  # noqa: E402
 
 NO_PADDING = ((0, 0), (0, 0))
@@ -370,7 +370,7 @@ def simple():
         "matmul.weight_grad": (normal(1, 45, 37), normal(2, 45, 70)),
         "softmax.forward": (normal(1, 45, 37),),
         "rows.gather": (normal(1, 9, 8, 4), np.array([8, 0, 3, 3] * 4), "float32"),
-        "rows.scatter": (normal(1, 16, 8, 4), np.array([8, 0, 3, 3] * 4), 9),
+        "rows.scatter": (normal(1, 16, 8, 4), np.array([0, 5, 3, 3] * 3 + [5, 8, 3, 0]), 9),
         "augment.gather": (normal(1, 2, 4, 5, 64), *PLACES, 0.5),
         "augment.scatter": (normal(2, 2, 3, 6, 64), *PLACES, (2, 4, 5, 64)),
         "warp.gather": (normal(1, 2, 4, 5, 64), TRANSFORMS, True, "constant", 0.5),
@@ -623,48 +623,6 @@ def test_relu_of_any_size(size):
     for backward in (kernels.relu.backward, kernels.relu.backward.reference):
         np.testing.assert_array_equal(backward(dy, y), dy * (x > 0))
         np.testing.assert_array_equal(backward(dy, y, more), (dy + more) * (x > 0))
-
-
-@pytest.mark.parametrize("size", [0, 1, 7, A_RUN + 1, 100_000])
-def test_slopes_of_sigmoid_and_tanh_of_any_size(size):
-    dy, y = normal(1, size), normal(2, size)
-    np.testing.assert_allclose(kernels.sigmoid.sigmoid_grad(dy, y), dy * y * (1 - y), rtol=1e-13)
-    np.testing.assert_allclose(kernels.sigmoid.tanh_grad(dy, y), dy * (1 - y**2), rtol=1e-10)
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("size", [0, 1, 7, A_RUN + 1])
-@pytest.mark.parametrize("name", ["sigmoid", "tanh"])
-def test_sigmoid_and_tanh_are_exact_to_the_last_two_digits(name, size, dtype):
-    x = (normal(1, size) * 10 ** np.linspace(-9, 2, size)).astype(dtype)
-    exact = {"tanh": np.tanh, "sigmoid": lambda x: 1 / (1 + np.exp(-x))}[name]
-    wanted = exact(x.astype(np.longdouble))
-    y = getattr(kernels.sigmoid, name)(x)
-    assert (y.shape, y.dtype) == (x.shape, x.dtype)
-    info = np.finfo(dtype)
-    np.testing.assert_array_less(
-        np.abs(y - wanted), 3 * np.maximum(info.eps * np.abs(wanted), info.smallest_subnormal)
-    )
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_series_of_a_power_of_e_is_exact_to_the_last_digit_but_one(dtype):
-    """At its ends, ln 2 / 2 from 0, where a term too few or too many would show first."""
-    for z in np.concatenate([np.linspace(0.33, 0.3465, 100), np.linspace(-0.3465, -0.33, 100)]):
-        n, series = exponential.power_parts(dtype(z))
-        exact = np.expm1(np.longdouble(dtype(z)))
-        assert n == 0 and abs(series - exact) < 2 * np.spacing(dtype(abs(exact)))
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", ["sigmoid", "tanh"])
-def test_sigmoid_and_tanh_at_their_ends(name, dtype):
-    kernel, huge = getattr(kernels.sigmoid, name), np.finfo(dtype).max
-    x = np.array([-np.inf, -huge, huge, np.inf, np.nan, -0.0], dtype)
-    y = kernel(x)
-    low, middle = (0, 0.5) if name == "sigmoid" else (-1, -0.0)
-    np.testing.assert_array_equal(y, [low, low, 1, 1, np.nan, middle])
-    assert np.signbit(y[-1]) == (name == "tanh")
 
 
 @pytest.mark.parametrize("sizes", [(1, 1, 1), (0, 3, 2), (3, 0, 2), (14, 5, 33), (3, 500, 300)])

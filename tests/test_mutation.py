@@ -175,7 +175,7 @@ def test_quick_trials_and_thorough_ones_notice_mistakes(tmp_path):
         "if __name__ == '__main__':\n"
         "    here = Path.cwd()\n"
         "    mutants = list(planting.mutants(here / 'library.py'))\n"
-        "    scratch = sorted(trial.from_scratch(mutants, ['test_it.py'], 60, 2))\n"
+        "    scratch = sorted(trial.from_scratch(mutants, ['test_it.py'], 2))\n"
         "    quick = trial.Quick(here, mutants, 2)\n"
         "    quick.run(['test_it.py'])\n"
         "    for found in (mutants, scratch, quick.survivors, quick.unsure):\n"

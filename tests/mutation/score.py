@@ -59,7 +59,7 @@ WITNESSES = {  # folder: the tests that must notice
     "kernels": "op_kernels kernels simd optimizer_formulas optimizers cuda gpu_kernels"
     " gpu_convolution norm_kernels warp_kernels short_sweeps short_poolings short_chains plans"
     " plans_of_chains plans_of_correlations plans_of_depthwise plans_of_sweeps registers"
-    " tile_code row_tiles list_tiles channel_tiles calling_kernels sharing graphs",
+    " tile_code row_tiles list_tiles channel_tiles calling_kernels sharing graphs exponential",
     "cuda": "cuda gpu_kernels gpu_edges gpu_norm_edges gpu_window_edges gpu_convolution"
     " gpu_convolution_edges warp_kernels",
 }
@@ -111,11 +111,8 @@ def survivors(folder: str, chosen: list[Mutant], at_once: int) -> tuple[list[Mut
     found, unsure = _apart(_quick, folder, chosen, [*tests, "-k", only], at_once, plain)
     if unsure:
         print(f"  {len(unsure)} are tried from scratch", file=sys.stderr, flush=True)
-    if plain and unsure:  # most are noticed before anything has to be compiled
-        unsure = _apart(_plainly, unsure, [*tests, "-k", only], at_once)
-        tests += _test_files(COMPILED)
-    if unsure:
-        found += _apart(from_scratch, unsure, [*tests, "-k", ONLY], 600, at_once)
+        tests += _test_files(COMPILED) if plain else []
+        found += _apart(from_scratch, unsure, [*tests, "-k", only], at_once)
     return found, len(chosen)
 
 
@@ -124,12 +121,6 @@ def _on_emulator(chosen: list[Mutant], tests: list[str], at_once: int) -> tuple[
     trials = OnEmulator(ROOT / "kernels", chosen, at_once)
     trials.run(tests)
     return trials.survivors + trials.unsure, len(trials.mutants)
-
-
-def _plainly(unsure: list[Mutant], tests: list[str], at_once: int) -> list[Mutant]:
-    """The mutants that survive all tests of kernels that run as plain Python."""
-    os.environ["NUMBA_DISABLE_JIT"] = "1"
-    return from_scratch(unsure, tests, 600, at_once)
 
 
 def _test_files(names: str) -> list[str]:

@@ -3,7 +3,8 @@
 The quick way: import the library and collect the tests once, note which test calls which function,
 and fork a process per mutant, which swaps the code of the function and runs the tests that call
 it until one fails. If the function was called while modules were imported, too, or by no test, what
-survives is tried again the slow way: a process that imports the mutant's text, and runs all tests.
+survives is tried again the slow way: a process that imports the mutant's text, and runs all tests,
+those in the file of its own name first.
 """
 
 from __future__ import annotations
@@ -157,18 +158,18 @@ def _with_following(items: list[pytest.Item]) -> Iterator[tuple[pytest.Item, pyt
     return itertools.zip_longest(items, items[1:])
 
 
-def from_scratch(
-    mutants: Sequence[Mutant], tests: Sequence[str], seconds: float, at_once: int
-) -> list[Mutant]:
+def from_scratch(mutants: Sequence[Mutant], tests: Sequence[str], at_once: int) -> list[Mutant]:
     """The mutants that survive all tests, which import them."""
-    found = []
-    jobs = [*_honest(mutants)[:1], *mutants]
-    for mutant, status in forked(
-        jobs, lambda job: _import_and_run(job, tests), lambda _: seconds, at_once
-    ):
-        if mutant.is_honest:
-            _must_survive(mutant, status)
-        elif status == 0:
+
+    def run(job: Mutant) -> int:
+        return _import_and_run(job, tests)
+
+    found, start = [], time.perf_counter()
+    for honest, status in forked(_honest(mutants)[:1], run, lambda _: 3600, 1):
+        _must_survive(honest, status)
+    limit = 10 + 3 * (time.perf_counter() - start)  # at once, they take longer
+    for mutant, status in forked(mutants, run, lambda _: limit, at_once):
+        if status == 0:
             found.append(mutant)
             print(f"  not caught from scratch: {mutant}", file=sys.stderr, flush=True)
     return found
@@ -191,8 +192,9 @@ def _import_and_run(mutant: Mutant, tests: Sequence[str]) -> int:
             os.environ["MINICNN_HOME"] = folder  # where Numba keeps what it compiles
         _plant(mutant)
         # a file that pytest is given it would else import in its own way, without the mistake
-        options = ["--assert=plain", "-x"]
-        return int(pytest.main([*SILENT, *options, str(mutant.path), *tests]))
+        options, own = ["--assert=plain", "-x"], f"tests/test_{mutant.path.stem}.py"
+        first = [own] if own in tests else []
+        return int(pytest.main([*SILENT, *options, str(mutant.path), *first, *tests]))
 
 
 def _plant(mutant: Mutant) -> None:
