@@ -27,6 +27,10 @@ def forward(x, *, n=2):
 
 def backward(dy):
     return dy * 2, -dy
+
+
+def give(worker, sums):
+    sums[worker, 0] = 1
 '''
 
 
@@ -57,12 +61,18 @@ def found(tmp_path):
         ("return dy * 2, -dy", "return (dy * 2).detach(), -dy"),
         ("return dy * 2, -dy", "return dy * 2, (-dy).astype('float32')"),
         ("-dy", "(dy)"),
+        ("sums[worker, 0]", "(sums[0, 0])"),
     ],
 )
 def test_each_usual_mistake_is_planted(found, before, after):
     (mutant,) = [m for m in found if (m.before, m.after) == (before, after)]
     assert mutant.source != SOURCE
     assert mutant.source.count("\n") == SOURCE.count("\n")
+
+
+def test_a_race_is_told_from_other_mistakes(found):
+    (race,) = [mutant for mutant in found if mutant.is_race]
+    assert race.before == "sums[worker, 0]"
 
 
 def test_a_question_is_answered_where_it_is_asked(tmp_path):

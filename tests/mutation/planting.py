@@ -2,14 +2,16 @@
 
 The mistakes are those that people make in formulas and loops: another operator, a constant that is
 off by one, a comparison that leaves out the border, a statement forgotten, arguments swapped, the
-last round of a loop left out, a gradient with the wrong sign or factor. Only the text of the
-changed expression is replaced, so that line numbers and everything else stay.
+last round of a loop left out, memory of one thread that all threads use, a gradient with the wrong
+sign or factor. Only the text of the changed expression is replaced, so that line numbers and
+everything else stay.
 """
 
 from __future__ import annotations
 
 import ast
 import copy
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -31,6 +33,7 @@ SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Or: ast.And,
 }
 COMMUTES = {"minimum", "maximum", "min", "max", "isclose"}  # functions whose order is no matter
+OWNER = re.compile(r"\[(?:worker|run)\b")  # an index that finds what only one thread uses at a time
 GRADIENTS = (
     *("-({0})", "({0}) * 0", "({0}) * 1.001", "({0}) * 2", "None"),
     "({0}) * self.inputs[0].shape[0]",  # the size of the batch
@@ -56,6 +59,11 @@ class Mutant(NamedTuple):
     def place(self) -> tuple[str, int]:
         """Where its function begins."""
         return str(self.path), self.start
+
+    @property
+    def is_race(self) -> bool:
+        """Whether all threads use what only one should: no mistake where there is only one."""
+        return self.after == f"({_shared(self.before)})"
 
     @property
     def is_honest(self) -> bool:
@@ -136,6 +144,8 @@ def _changed(node: ast.AST, text: str, function: str) -> Iterator[str]:
             yield from (_without(node, k) for k in range(len(keywords)))
         case ast.Call(keywords=[_, *_] as keywords):
             yield from (_without(node, k) for k in range(len(keywords)))
+        case ast.Subscript() if OWNER.search(text):
+            yield f"({_shared(text)})"
         case ast.If(test=test) | ast.IfExp(test=test):
             for answer in ("True", "False"):
                 yield text.replace(f"if {ast.unparse(test)}", f"if {answer}", 1)
@@ -159,6 +169,11 @@ def _wrong_gradients(value: ast.expr) -> Iterator[str]:
             yield ", ".join([*texts[:k], form.format(text), *texts[k + 1 :]])
     if len(texts) > 1:
         yield ", ".join([texts[1], texts[0], *texts[2:]])
+
+
+def _shared(text: str) -> str:
+    """An expression that finds the memory of the first thread, whichever asks."""
+    return OWNER.sub("[0", text)
 
 
 def _with(node: ast.AST, **fields: object) -> str:

@@ -109,6 +109,8 @@ def survivors(folder: str, chosen: list[Mutant], at_once: int) -> tuple[list[Mut
     tests = [*map(str, files(folder, [])), *tests]
     only = f"{ONLY} and not ({SLOW_AS_PYTHON})" if plain else ONLY
     found, unsure = _apart(_quick, folder, chosen, [*tests, "-k", only], at_once, plain)
+    unsure += [mutant for mutant in found if mutant.is_race]  # plain Python has one thread
+    found = [mutant for mutant in found if not mutant.is_race]
     if unsure:
         print(f"  {len(unsure)} are tried from scratch", file=sys.stderr, flush=True)
         tests += _test_files(COMPILED) if plain else []
