@@ -87,11 +87,11 @@ def _scatter_loops(dy, places, dx):
 
 
 def _scatter_cpu(dy, places, rows):
+    dx, row = zeros((rows, *dy.shape[1:]), dy.dtype), math.prod(dy.shape[1:])
     if dy.size <= FEW:
-        return _scatter_reference(dy, places, rows)
-    dx = zeros((rows, *dy.shape[1:]), dy.dtype)
-    row = math.prod(dy.shape[1:])
-    _scatter_loops(dy.reshape(len(dy), row), places, dx.reshape(rows, row))
+        np.add.at(dx, places, dy)
+    else:
+        _scatter_loops(dy.reshape(len(dy), row), places, dx.reshape(rows, row))
     return dx
 
 

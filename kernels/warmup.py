@@ -146,8 +146,8 @@ def _input(dtype: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
     places = np.zeros(FEW, np.intp)
     for given in ("uint8", "float32", "float64"):
         yield "rows.gather", (np.zeros((FEW, 3), given), places, dtype)
-    tables = np.zeros((2, 4), np.intp), np.zeros((2, 4), np.intp)
     yield "rows.scatter", (np.zeros((MANY, 1), dtype), np.zeros(MANY, np.intp), FEW)
+    tables = np.zeros((2, 4), np.intp), np.zeros((2, 4), np.intp)
     yield "augment.gather", (np.zeros((2, 4, 4, 3), dtype), *tables, 0.0)
     yield "augment.scatter", (np.zeros((2, 4, 4, 3), dtype), *tables, (2, 4, 4, 3))
     yield "resize.along", (np.zeros((2, 4, 4, 3), dtype), tables[0], np.zeros((2, 4)), 1)

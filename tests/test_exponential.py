@@ -53,9 +53,9 @@ def test_powers_of_two_are_exact_and_below_the_normal_ones_next_to_nothing(dtype
     n = np.arange(-bias - 9, bias + 1).astype(dtype)
     y = np.empty_like(n)
     powers_of_two(n, y)
-    normal = n > -bias
-    np.testing.assert_array_equal(y[normal], 2.0 ** n[normal])
-    assert (y[~normal] >= 0).all() and (y[~normal] < np.finfo(dtype).tiny).all()
+    large = n > -bias
+    np.testing.assert_array_equal(y[large], 2.0 ** n[large])
+    assert (y[~large] >= 0).all() and (y[~large] < np.finfo(dtype).tiny).all()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -62,7 +62,7 @@ class Mutant(NamedTuple):
 
     @property
     def is_race(self) -> bool:
-        """Whether all threads use what only one should: no mistake where there is only one."""
+        """Whether all threads use what only one should; one alone may compute the same."""
         return self.after == f"({_shared(self.before)})"
 
     @property
